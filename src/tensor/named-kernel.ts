@@ -1,0 +1,92 @@
+import { tf, type Tensor } from './tf.js';
+
+export type Attributes = object;
+export type NamedInputs<In extends string> = Record<In, Tensor>;
+
+/** An operation that deserves a name: what it computes, what its gradient is, in tfjs-core operations. */
+export interface KernelDefinition<In extends string, A extends Attributes> {
+  /** Name in tfjs's kernel registry and in the traced graph, e.g. `LayerNorm`. */
+  name: string;
+  /** Input names, in order. */
+  inputs: readonly In[];
+  /** The composite: every engine can fall back on it, so it is the definition. Returns one tensor for each output. */
+  composite: (inputs: NamedInputs<In>, attributes: A) => Tensor[];
+  /**
+   * The analytic gradient: from the gradients of the outputs to those of the inputs. An input that is left out has none.
+   * Not given: the operation can't be differentiated through. `outputs` holds those that `savedOutputs` names, in order.
+   */
+  gradient?: (dy: Tensor[], inputs: NamedInputs<In>, outputs: Tensor[], attributes: A) => Partial<NamedInputs<In>>;
+  /** Which outputs the gradient reads, one flag for each output; none where it is left out. */
+  savedOutputs?: readonly boolean[];
+}
+
+/** Every kernel defined so far, by name: what an engine looks into when it lowers a graph. */
+export const namedKernels = new Map<string, KernelDefinition<string, Attributes>>();
+
+/** A backend that records kernels instead of computing them says through this which ones it keeps whole. */
+export interface RecordingBackend { recordNamedKernel?: (definition: KernelDefinition<string, Attributes>, inputs: NamedInputs<string>, attributes: Attributes) => Tensor[] }
+
+/**
+ * Registers a named kernel and returns the function that calls it on whichever backend is current. Backends without a
+ * kernel of their own compute the composite; a tracing backend records one node. Gradients follow `gradient`.
+ * @throws when the name is taken.
+ */
+export function defineKernel<In extends string, A extends Attributes>(definition: KernelDefinition<In, A>): (inputs: NamedInputs<In>, attributes: A) => Tensor[] {
+  const { name } = definition;
+  if (namedKernels.has(name)) throw new Error(`kernel ${name} is defined twice`);
+  namedKernels.set(name, definition as unknown as KernelDefinition<string, Attributes>);
+  if (definition.gradient) registerGradient(definition);
+  return (inputs, attributes) => {
+    registerForCurrentBackend(definition);
+    const result = tf.engine().runKernel(name, inputs as never, attributes as never) as unknown as Tensor | Tensor[];
+    return Array.isArray(result) ? result : [result];
+  };
+}
+
+function registerForCurrentBackend<In extends string, A extends Attributes>(definition: KernelDefinition<In, A>): void {
+  const backendName = tf.getBackend();
+  if (tf.getKernel(definition.name, backendName)) return;
+  tf.registerKernel({
+    kernelName: definition.name,
+    backendName,
+    kernelFunc: ({ inputs, attrs, backend }) => {
+      const record = (backend as RecordingBackend).recordNamedKernel;
+      const named = inputs as unknown as NamedInputs<In>;
+      const attributes = attrs as unknown as A;
+      if (record) return record.call(backend, definition as never, named, attributes) as never;
+      return tf.tidy(() => definition.composite(named, attributes)) as never;
+    },
+  });
+}
+
+function registerGradient<In extends string, A extends Attributes>(definition: KernelDefinition<In, A>): void {
+  const { inputs: names, gradient } = definition;
+  tf.registerGradient({
+    kernelName: definition.name,
+    inputsToSave: [...names],
+    saveAllInputs: false,
+    outputsToSave: [...(definition.savedOutputs ?? [])],
+    gradFunc: (dy, saved, attrs) => {
+      const dys = (Array.isArray(dy) ? dy : [dy]) as Tensor[];
+      const inputs = Object.fromEntries(names.map((n, i) => [n, saved[i]])) as NamedInputs<In>;
+      let all: Partial<NamedInputs<In>> | undefined; // computed once, handed out input by input
+      const of = (n: In) => () => {
+        all ??= gradient!(dys, inputs, saved.slice(names.length) as Tensor[], attrs as unknown as A);
+        return all[n] ?? tf.zerosLike(inputs[n]);
+      };
+      return Object.fromEntries(names.map((n) => [n, of(n)])) as never;
+    },
+  });
+}
+
+/**
+ * Computes `f(...inputs)` outside of the gradient tape: the result is a constant for everything that is differentiated
+ * around it (PyTorch's `no_grad`). tfjs has no stop-gradient operation of its own.
+ */
+export function withoutGradient(f: (...inputs: Tensor[]) => Tensor, inputs: Tensor[]): Tensor {
+  const op = tf.customGrad((...args) => {
+    const xs = args.slice(0, inputs.length) as Tensor[];
+    return { value: f(...xs), gradFunc: () => xs.map((x) => tf.zerosLike(x)) };
+  });
+  return op(...inputs);
+}

@@ -1,0 +1,9 @@
+/**
+ * The one place that tfjs-core comes from. tfjs-core's Node build registers no gradients by itself; loading
+ * tfjs-layers registers all of them (measured: without it `tf.grad` of a matrix product throws).
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-layers';
+
+export { tf };
+export type Tensor = tf.Tensor;
