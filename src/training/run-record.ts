@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { UserError } from '../errors.js';
+
+const fraction = z.number().min(0).max(1);
+
+/** Average precision of one checkpoint on one split, as fractions 0..1. */
+export const evaluationSchema = z
+  .object({
+    split: z.enum(['test', 'test-unseen', 'val']),
+    step: z.number().int().nonnegative(),
+    epoch: z.number().nonnegative(),
+    ap: fraction,
+    ap50: fraction,
+    ap75: fraction,
+  })
+  .strict();
+
+/** One checkpoint on the information plane (Eq. 2.27): x = information about the image kept, y = AP50 as a fraction. */
+export const informationPointSchema = z
+  .object({ epoch: z.number().nonnegative(), informationX: z.number().finite(), informationY: fraction })
+  .strict();
+
+/** What a finished run says about itself: `summary.json` of a run folder, or one line of figures/recorded/*.jsonl. */
+export const runSummarySchema = z
+  .object({
+    schemaVersion: z.literal(1),
+    id: z.string().min(1),
+    experiment: z.string().min(1),
+    artefact: z.array(z.string().min(1)),
+    method: z.string().min(1),
+    bits: z.string().regex(/^\d+-\d+-\d+$/, 'must be weights-activations-attention, like 4-4-8'),
+    /** What is quantized, in words; without it, figures say what `bits` implies. */
+    quantized: z.string().min(1).optional(),
+    model: z.string().min(1),
+    scale: z.enum(['smoke', 'minutes', 'gpu', 'paper']),
+    dataset: z.string().min(1),
+    seed: z.number().int(),
+    tau: z.number().min(0).max(1).nullable(),
+    lambda: z.number().nonnegative().nullable(),
+    evaluations: z.array(evaluationSchema),
+    informationPlane: z.array(informationPointSchema),
+    command: z.string(),
+    engine: z.string(),
+    machine: z.string(),
+    seconds: z.number().nonnegative(),
+    finishedAt: z.string().datetime({ offset: true, message: 'must be an ISO 8601 time' }),
+  })
+  .strict();
+
+export type Evaluation = z.infer<typeof evaluationSchema>;
+export type InformationPoint = z.infer<typeof informationPointSchema>;
+export type RunSummary = z.infer<typeof runSummarySchema>;
+export type Scale = RunSummary['scale'];
+export type Split = Evaluation['split'];
+
+/**
+ * Checks a run summary. `where` is the file, or file:line, that it came from.
+ * @throws UserError naming `where`, the first wrong key and what is wrong with it.
+ */
+export function parseRunSummary(value: unknown, where: string): RunSummary {
+  const result = runSummarySchema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const key = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]] : issue.path;
+  const what = issue.code === 'unrecognized_keys' ? 'is unknown' : issue.message;
+  throw new UserError(
+    `${where}: ${key.length > 0 ? `key ${key.join('.')}` : 'the run summary'}: ${what}; correct the record, or remove it and run the experiment again`,
+  );
+}
+
+/**
+ * The evaluation that a run is judged by: its last one on `split`. Never the best one: choosing a checkpoint by its
+ * test score would flatter it.
+ */
+export function finalEvaluation(run: RunSummary, split: Split): Evaluation | undefined {
+  let last: Evaluation | undefined;
+  for (const evaluation of run.evaluations) {
+    if (evaluation.split === split && (last === undefined || evaluation.step >= last.step)) last = evaluation;
+  }
+  return last;
+}
