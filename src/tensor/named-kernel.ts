@@ -69,11 +69,9 @@ function registerGradient<In extends string, A extends Attributes>(definition: K
     gradFunc: (dy, saved, attrs) => {
       const dys = (Array.isArray(dy) ? dy : [dy]) as Tensor[];
       const inputs = Object.fromEntries(names.map((n, i) => [n, saved[i]])) as NamedInputs<In>;
-      let all: Partial<NamedInputs<In>> | undefined; // computed once, handed out input by input
-      const of = (n: In) => () => {
-        all ??= gradient!(dys, inputs, saved.slice(names.length) as Tensor[], attrs as unknown as A);
-        return all[n] ?? tf.zerosLike(inputs[n]);
-      };
+      // Now, not in the functions below: tfjs runs each of those in a tidy of its own, which would dispose the others' results.
+      const all = tf.tidy(() => gradient!(dys, inputs, saved.slice(names.length) as Tensor[], attrs as unknown as A));
+      const of = (n: In) => () => all[n] ?? tf.zerosLike(inputs[n]);
       return Object.fromEntries(names.map((n) => [n, of(n)])) as never;
     },
   });
