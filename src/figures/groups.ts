@@ -1,0 +1,64 @@
+import { finalEvaluation, type RunSummary, type Scale } from '../training/run-record.js';
+import type { Origin } from './run-summaries.js';
+
+/** Runs that may be averaged with each other: the same scale, data set and model. */
+export interface RunGroup {
+  scale: Scale;
+  dataset: string;
+  model: string;
+  runs: RunSummary[];
+}
+
+const SCALES: readonly Scale[] = ['smoke', 'minutes', 'gpu', 'paper'];
+
+/**
+ * The one group of runs that an artefact shows for `origin`; null where it has none. Runs of different scales, data
+ * sets or models are never averaged or drawn together: of recorded runs the largest scale is shown, of fresh ones the
+ * group of the run that finished last. A cell that was run again with the same seed counts once, the last time.
+ */
+export function groupFor(artefact: string, origin: Origin, runs: readonly RunSummary[]): RunGroup | null {
+  const groups = new Map<string, RunGroup>();
+  for (const run of runs) {
+    if (!run.artefact.includes(artefact)) continue;
+    const key = [run.scale, run.dataset, run.model].join('|');
+    const group = groups.get(key) ?? { scale: run.scale, dataset: run.dataset, model: run.model, runs: [] };
+    group.runs.push(run);
+    groups.set(key, group);
+  }
+  const rank = (group: RunGroup): [number, number] => {
+    const last = Math.max(...group.runs.map(finished));
+    return origin === 'recorded' ? [SCALES.indexOf(group.scale), last] : [last, SCALES.indexOf(group.scale)];
+  };
+  const [best] = [...groups.values()].sort((a, b) => rank(b)[0] - rank(a)[0] || rank(b)[1] - rank(a)[1]);
+  return best === undefined ? null : { ...best, runs: withoutReruns(best.runs) };
+}
+
+const finished = (run: RunSummary): number => Date.parse(run.finishedAt);
+
+function withoutReruns(runs: readonly RunSummary[]): RunSummary[] {
+  const latest = new Map<string, RunSummary>();
+  for (const run of [...runs].sort((a, b) => finished(a) - finished(b) || a.id.localeCompare(b.id))) {
+    latest.set([run.method, run.bits, run.tau, run.lambda, run.seed].join('|'), run);
+  }
+  return [...latest.values()];
+}
+
+/** AP50 of a run's last evaluation on a split, in percent; null where it has none. */
+export function finalAp50(run: RunSummary, split: 'test' | 'test-unseen'): number | null {
+  const evaluation = finalEvaluation(run, split);
+  return evaluation === undefined ? null : 100 * evaluation.ap50;
+}
+
+/** A data set's name for readers: 'minivoc-64' is 'MiniVOC 64 px'. */
+export function datasetName(dataset: string): string {
+  const pixels = /^minivoc-(\d+)$/.exec(dataset);
+  return pixels === null ? dataset : `MiniVOC ${pixels[1]} px`;
+}
+
+/** What a run quantizes, in words. */
+export function quantizedName(run: Pick<RunSummary, 'bits' | 'quantized'>): string {
+  if (run.quantized !== undefined) return run.quantized;
+  const [weights, activations, attention] = run.bits.split('-');
+  if (run.bits === '32-32-32') return 'nothing';
+  return `weights ${weights} bit, activations ${activations} bit, attention ${attention} bit`;
+}

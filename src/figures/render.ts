@@ -1,0 +1,66 @@
+import path from 'node:path';
+import { Resvg } from '@resvg/resvg-js';
+import * as vega from 'vega';
+import * as vegaLite from 'vega-lite';
+import { writeFileAtomic } from '../files.js';
+
+/** A figure: a Vega-Lite 5 specification with its data inside. */
+export type Figure = vegaLite.TopLevelSpec;
+
+/** The fonts that figures use: inside an npm package, so that a machine without any font draws the same picture. */
+export const FONT_FILES = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((file) => path.join('node_modules/dejavu-fonts-ttf/ttf', file));
+
+/** Compiles a figure to Vega. Vega-Lite's warnings go to `warn` (default: nowhere; the tests want none). */
+export function compileFigure(figure: Figure, warn: (message: string) => void = () => {}): vega.Spec {
+  const logger = {
+    level: () => logger,
+    error: (...parts: readonly unknown[]) => (warn(parts.map(String).join(' ')), logger),
+    warn: (...parts: readonly unknown[]) => (warn(parts.map(String).join(' ')), logger),
+    info: () => logger,
+    debug: () => logger,
+  };
+  return vegaLite.compile(figure, { logger: logger as unknown as vega.LoggerInterface }).spec;
+}
+
+/** Draws a figure as SVG. The same figure gives the same bytes. */
+export async function figureToSvg(figure: Figure): Promise<string> {
+  const view = new vega.View(vega.parse(compileFigure(figure)), { renderer: 'none' });
+  try {
+    return await view.toSVG();
+  } finally {
+    view.finalize();
+  }
+}
+
+/** Rasterizes an SVG with the project's own fonts, `scale` pixels for each of its units. */
+export function svgToPng(svg: string, scale = 2): Buffer {
+  const options = {
+    fitTo: { mode: 'zoom' as const, value: scale },
+    font: { loadSystemFonts: false, fontFiles: FONT_FILES, defaultFontFamily: 'DejaVu Sans' },
+  };
+  return Buffer.from(new Resvg(svg, options).render().asPng());
+}
+
+/** Draws a figure as SVG and PNG. */
+export async function renderFigure(figure: Figure, scale = 2): Promise<{ svg: string; png: Buffer }> {
+  const svg = await figureToSvg(figure);
+  return { svg, png: svgToPng(svg, scale) };
+}
+
+/**
+ * Writes `folder`/`name`.vl.json, .svg and .png, each atomically, and returns their paths.
+ * @throws UserError when a file can't be written.
+ */
+export async function writeFigure(name: string, figure: Figure, folder = 'figures'): Promise<string[]> {
+  const { svg, png } = await renderFigure(figure);
+  const files: [string, string | Uint8Array][] = [
+    [`${name}.vl.json`, `${JSON.stringify(figure, null, 2)}\n`],
+    [`${name}.svg`, `${svg}\n`],
+    [`${name}.png`, png],
+  ];
+  return files.map(([file, content]) => {
+    const target = path.join(folder, file);
+    writeFileAtomic(target, content);
+    return target;
+  });
+}
