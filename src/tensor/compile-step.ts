@@ -1,0 +1,114 @@
+import type { Tensor as OnnxRuntimeTensor } from 'onnxruntime-node';
+import type { Tensor } from './tf.js';
+import type { TensorSpec, TypedArray } from './graph.js';
+import { loadOnnxRuntime } from './engine.js';
+import { OnnxProgram, type OnnxOptions } from './onnx-engine.js';
+import { loweredToOnnx } from './onnx-lowering.js';
+import { sizeOf, type ArrayValue, type ParameterValues } from './parameters.js';
+import { trace } from './trace.js';
+
+/** Named tensors. */
+export type NamedTensors = Record<string, Tensor>;
+
+/** A pure function of a state and inputs: new values for (a part of) the state, and outputs. */
+export type StateStep = (state: NamedTensors, inputs: NamedTensors) => { state?: NamedTensors; outputs: NamedTensors };
+
+/** What {@link compileStep} needs to know beside the function. */
+export interface CompileOptions extends OnnxOptions {
+  /** Initial state: parameters, moments, running statistics. All float32. */
+  state: ParameterValues;
+  /** Shapes and types of the inputs of each run. */
+  inputs: Record<string, TensorSpec>;
+}
+
+/** A compiled step: the state lives inside, and each run reads inputs, updates the state and gives outputs. */
+export interface CompiledStep {
+  /** Kernels in the traced graph after simplification, nodes and bytes of the compiled model, milliseconds that compiling took. */
+  readonly statistics: { kernels: number; nodes: number; bytes: number; compileMilliseconds: number };
+  /**
+   * Runs the step once.
+   * @returns the outputs; their arrays are overwritten by the next run.
+   * @throws when an input is missing or has another length.
+   */
+  run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>>;
+  /** A copy of the state as it is now. */
+  readState(): ParameterValues;
+  /** Replaces the named parts of the state. @throws for an unknown name or another shape. */
+  writeState(values: ParameterValues): void;
+  dispose(): Promise<void>;
+}
+
+const STATE = 'state/', INPUT = 'input/', NEXT = 'next/', OUTPUT = 'output/';
+
+const prefixed = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).map(([k, v]) => [prefix + k, v]));
+const withPrefix = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).filter(([k]) => k.startsWith(prefix)).map(([k, v]) => [k.slice(prefix.length), v]));
+
+/**
+ * Traces one call of `step` and compiles it with onnxruntime. The state stays in two sets of buffers that change places
+ * after every run, so that memory is flat and nothing is copied.
+ */
+export async function compileStep(step: StateStep, options: CompileOptions): Promise<CompiledStep> {
+  const started = performance.now();
+  const stateSpecs = Object.fromEntries(Object.entries(options.state).map(([k, v]) => [k, { shape: v.shape, dtype: 'float32' as const }]));
+  const traced = trace(
+    (all) => {
+      const { state = {}, outputs } = step(withPrefix(STATE, all), withPrefix(INPUT, all));
+      for (const [name, t] of Object.entries(state)) checkShape(`state ${name}`, t.shape, options.state[name]?.shape);
+      return { ...prefixed(NEXT, state), ...prefixed(OUTPUT, outputs) };
+    },
+    { ...prefixed(STATE, stateSpecs), ...prefixed(INPUT, options.inputs) },
+    { keeps: loweredToOnnx },
+  );
+  const program = await OnnxProgram.create(await loadOnnxRuntime(), traced, options);
+  return new OnnxCompiledStep(program, options, performance.now() - started);
+}
+
+class OnnxCompiledStep implements CompiledStep {
+  readonly statistics;
+  /** The state that the next run reads. */
+  readonly #state: Record<string, OnnxRuntimeTensor>;
+  /** Where the next run writes the new state. */
+  readonly #next: Record<string, OnnxRuntimeTensor> = {};
+  readonly #outputs: Record<string, OnnxRuntimeTensor> = {};
+
+  constructor(private readonly program: OnnxProgram, private readonly options: CompileOptions, compileMilliseconds: number) {
+    this.statistics = { kernels: program.graph.nodes.length, nodes: program.nodes, bytes: program.bytes, compileMilliseconds };
+    this.#state = Object.fromEntries(Object.entries(options.state).map(([k, v]) => [k, program.tensor('float32', Float32Array.from(v.data), v.shape)]));
+    for (const name of program.graph.outputs.keys()) {
+      if (name.startsWith(NEXT)) this.#next[name.slice(NEXT.length)] = program.allocate(name);
+      else this.#outputs[name.slice(OUTPUT.length)] = program.allocate(name);
+    }
+  }
+
+  async run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
+    const feeds = prefixed(STATE, this.#state);
+    for (const [name, { shape, dtype }] of Object.entries(this.options.inputs)) {
+      const data = inputs[name] as TypedArray | undefined;
+      if (data?.length !== sizeOf(shape)) throw new Error(`input ${name} has ${data ? `${data.length} elements` : 'no value'}; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
+      feeds[INPUT + name] = this.program.tensor(dtype, data, shape);
+    }
+    await this.program.run(feeds, { ...prefixed(NEXT, this.#next), ...prefixed(OUTPUT, this.#outputs) });
+    for (const name of Object.keys(this.#next)) [this.#state[name], this.#next[name]] = [this.#next[name], this.#state[name]];
+    return Object.fromEntries(Object.entries(this.#outputs).map(([name, t]) => [name, t.data as TypedArray]));
+  }
+
+  readState(): ParameterValues {
+    return Object.fromEntries(Object.entries(this.#state).map(([name, t]): [string, ArrayValue] => [name, { shape: t.dims, data: Float32Array.from(t.data as Float32Array) }]));
+  }
+
+  writeState(values: ParameterValues): void {
+    for (const [name, v] of Object.entries(values)) {
+      checkShape(`state ${name}`, v.shape, this.#state[name]?.dims);
+      (this.#state[name].data as Float32Array).set(v.data);
+    }
+  }
+
+  dispose(): Promise<void> {
+    return this.program.dispose();
+  }
+}
+
+function checkShape(what: string, shape: readonly number[], wanted: readonly number[] | undefined): void {
+  if (!wanted) throw new Error(`${what} is unknown: the step has no such state`);
+  if (shape.length !== wanted.length || shape.some((d, i) => d !== wanted[i])) throw new Error(`${what} has shape [${shape.join(', ')}], expected [${wanted.join(', ')}]`);
+}

@@ -1,0 +1,67 @@
+import type { InferenceSession, Tensor as OnnxRuntimeTensor } from 'onnxruntime-node';
+import { availableParallelism } from 'node:os';
+import type { DataType, Graph, TypedArray } from './graph.js';
+import { lowerToOnnx } from './onnx-lowering.js';
+import { sizeOf } from './parameters.js';
+
+/** The parts of onnxruntime that are used; onnxruntime-node and onnxruntime-web share them. */
+export interface OnnxRuntime {
+  InferenceSession: { create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession> };
+  Tensor: new (type: DataType, data: TypedArray, dims: readonly number[]) => OnnxRuntimeTensor;
+}
+
+/** Options of an onnxruntime session. */
+export interface OnnxOptions {
+  /** Threads inside of one operation; default: the cores that the process may use. */
+  threads?: number;
+  /** Prefix of onnxruntime's profile, a JSON file that it writes on dispose. */
+  profile?: string;
+}
+
+/** One ONNX model in a session, with its inputs and outputs in buffers that are made once. */
+export class OnnxProgram {
+  readonly nodes: number;
+  readonly bytes: number;
+
+  private constructor(private readonly runtime: OnnxRuntime, private readonly session: InferenceSession, readonly graph: Graph, counts: { nodes: number; bytes: number }, private readonly profiled: boolean) {
+    this.nodes = counts.nodes;
+    this.bytes = counts.bytes;
+  }
+
+  static async create(runtime: OnnxRuntime, traced: Graph, options: OnnxOptions = {}): Promise<OnnxProgram> {
+    const { model, graph, nodes } = lowerToOnnx(traced);
+    const session = await runtime.InferenceSession.create(model, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: options.threads ?? availableParallelism(),
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      logSeverityLevel: 3,
+      ...(options.profile ? { enableProfiling: true, profileFilePrefix: options.profile } : {}),
+    });
+    return new OnnxProgram(runtime, session, graph, { nodes, bytes: model.length }, Boolean(options.profile));
+  }
+
+  /** A tensor over existing memory: nothing is copied. */
+  tensor(dtype: DataType, data: TypedArray, shape: readonly number[]): OnnxRuntimeTensor {
+    return new this.runtime.Tensor(dtype, data, shape);
+  }
+
+  /** Memory for one output. */
+  allocate(output: string): OnnxRuntimeTensor {
+    const value = this.graph.outputs.get(output);
+    if (!value) throw new Error(`the step has no output ${output}`);
+    const n = sizeOf(value.shape);
+    return this.tensor(value.dtype, value.dtype === 'float32' ? new Float32Array(n) : value.dtype === 'int32' ? new Int32Array(n) : new Uint8Array(n), value.shape);
+  }
+
+  /** Runs once; `fetches` are tensors that the outputs are written into. */
+  async run(feeds: Record<string, OnnxRuntimeTensor>, fetches: Record<string, OnnxRuntimeTensor>): Promise<void> {
+    await this.session.run(feeds, fetches);
+  }
+
+  async dispose(): Promise<void> {
+    if (this.profiled) this.session.endProfiling();
+    await this.session.release();
+  }
+}

@@ -1,0 +1,184 @@
+import { inputOf, sameShape, type Graph, type Node, type TensorSpec, type Value } from './graph.js';
+import { elementsOf, rebuild } from './graph-builder.js';
+import { OnnxModelWriter, elementType, type OnnxTensor } from './onnx-model.js';
+import { convolutionsChannelsFirst } from './onnx-convolution.js';
+import { reductionAxes } from './shape-rules.js';
+import { simplifications, simplify } from './simplify.js';
+import { sizeOf } from './parameters.js';
+
+/** What a lowering writes with: the model and the tensors of the node's inputs. */
+export interface LoweringContext {
+  w: OnnxModelWriter;
+  node: Node;
+  /** The model's tensor of an input. */
+  input: (name: string) => OnnxTensor;
+  /** The model's tensors of all inputs. */
+  inputs: OnnxTensor[];
+  /** Shape and type of the first output. */
+  out: TensorSpec;
+}
+
+/** Writes one node of the graph as nodes of an ONNX model; gives a tensor for each output. */
+export type OnnxLowering = (c: LoweringContext) => OnnxTensor[];
+
+const CONTRIB = 'com.microsoft';
+
+const unary = (op: string, name = 'x'): OnnxLowering => ({ w, input, out }) => [w.node(op, [input(name)], out.shape, {}, out.dtype)];
+const binary = (op: string): OnnxLowering => ({ w, input, out }) => [w.node(op, [input('a'), input('b')], out.shape, {}, out.dtype)];
+const reduce = (op: string): OnnxLowering => ({ w, node, input, out }) => {
+  const x = input('x');
+  return [w.node(op, [x, w.integers(reductionAxes(node.attributes, x.shape.length))], out.shape, { keepdims: node.attributes.keepDims ? 1 : 0 }, out.dtype)];
+};
+const arg = (op: string): OnnxLowering => ({ w, node, input, out }) => {
+  const x = input('x'), [axis] = reductionAxes(node.attributes, x.shape.length);
+  return [cast(w, w.node(op, [x], out.shape, { axis, keepdims: 0 }, 'int64'), 'int32')];
+};
+const cast = (w: OnnxModelWriter, x: OnnxTensor, dtype: 'float32' | 'int32' | 'bool'): OnnxTensor => w.node('Cast', [x], x.shape, { to: elementType(dtype) }, dtype);
+const softmax = (op: string): OnnxLowering => ({ w, input, out }) => [w.node(op, [input('logits')], out.shape, { axis: -1 })];
+const numbers = (v: unknown): number[] => v as number[];
+
+const convolution = (op: string): OnnxLowering => ({ w, node, input, out }) => {
+  const { strides, pads, kernel, outputPadding } = node.attributes as Record<string, number[]>;
+  const attributes = { strides, pads, kernel_shape: kernel, ...(outputPadding ? { output_padding: outputPadding } : {}) };
+  return [w.node(op, [input('x'), input('filter')], out.shape, attributes)];
+};
+
+/** The windows of x [B, C, H, W] as columns [B, kh kw C, oh ow]: one strided slice for each place in the window. */
+const unfold: OnnxLowering = ({ w, node, input, out }) => {
+  const { strides: [sh, sw], pads: [top, left, bottom, right], kernel: [kh, kw], output: [oh, ow] } = node.attributes as Record<string, number[]>;
+  let x = input('x');
+  const [B, C, H, W] = x.shape;
+  if (kh * kw === 1 && sh * sw === 1) return [w.node('Reshape', [x, w.integers(out.shape)], out.shape)];
+  if (top + left + bottom + right > 0) x = w.node('Pad', [x, w.integers([0, 0, top, left, 0, 0, bottom, right])], [B, C, H + top + bottom, W + left + right]);
+  const windows: OnnxTensor[] = [];
+  for (let i = 0; i < kh; i++) {
+    for (let j = 0; j < kw; j++) {
+      windows.push(w.node('Slice', [x, w.integers([i, j]), w.integers([i + (oh - 1) * sh + 1, j + (ow - 1) * sw + 1]), w.integers([2, 3]), w.integers([sh, sw])], [B, C, oh, ow]));
+    }
+  }
+  const joined = windows.length === 1 ? windows[0] : w.node('Concat', windows, [B, kh * kw * C, oh, ow], { axis: 1 });
+  return [w.node('Reshape', [joined, w.integers(out.shape)], out.shape)];
+};
+
+const batchMatMul: OnnxLowering = ({ w, node, input, out }) => {
+  const a = input('a'), b = input('b');
+  const transA = node.attributes.transposeA ? 1 : 0, transB = node.attributes.transposeB ? 1 : 0;
+  if (a.shape.length === 2 && b.shape.length === 2) return [w.node('Gemm', [a, b], out.shape, { transA, transB })];
+  if (!transA && !transB) return [w.node('MatMul', [a, b], out.shape)];
+  return [w.node('FusedMatMul', [a, b], out.shape, { transA, transB, alpha: { float: 1 } }, 'float32', CONTRIB)];
+};
+
+const pool = (op: string): OnnxLowering => ({ node }) => { throw new Error(`${op} with attributes ${JSON.stringify(node.attributes)} has no lowering to ONNX yet`); };
+
+/** Lowerings of tfjs's kernels, by name. */
+const lowerings: Record<string, OnnxLowering> = {
+  Neg: unary('Neg'), Relu: unary('Relu'), Sigmoid: unary('Sigmoid'), Exp: unary('Exp'), Log: unary('Log'), Abs: unary('Abs'), Sign: unary('Sign'), Sqrt: unary('Sqrt'),
+  Reciprocal: unary('Reciprocal'), Round: unary('Round'), Floor: unary('Floor'), Ceil: unary('Ceil'), Tanh: unary('Tanh'), Sin: unary('Sin'), Cos: unary('Cos'), Softplus: unary('Softplus'), LogicalNot: unary('Not'),
+  Square: ({ w, input, out }) => [w.node('Mul', [input('x'), input('x')], out.shape, {}, out.dtype)],
+  Rsqrt: ({ w, input, out }) => [w.node('Reciprocal', [w.node('Sqrt', [input('x')], out.shape)], out.shape)],
+  Log1p: ({ w, input, out }) => [w.node('Log', [w.node('Add', [input('x'), w.scalar(1)], out.shape)], out.shape)],
+  Step: ({ w, node, input, out }) => {
+    const x = input('x'), alpha = (node.attributes.alpha as number | undefined) ?? 0;
+    const positive = cast(w, w.node('Greater', [x, w.scalar(0)], out.shape, {}, 'bool'), 'float32');
+    return [alpha === 0 ? positive : w.node('Add', [w.node('Mul', [positive, w.scalar(1 - alpha)], out.shape), w.scalar(alpha)], out.shape)];
+  },
+  ClipByValue: ({ w, node, input, out }) => [w.node('Clip', [input('x'), w.scalar(node.attributes.clipValueMin as number), w.scalar(node.attributes.clipValueMax as number)], out.shape)],
+  Cast: ({ w, input, out }) => [cast(w, input('x'), out.dtype)],
+  Add: binary('Add'), Sub: binary('Sub'), Multiply: binary('Mul'), RealDiv: binary('Div'), Maximum: binary('Max'), Minimum: binary('Min'), Pow: binary('Pow'),
+  Equal: binary('Equal'), Greater: binary('Greater'), GreaterEqual: binary('GreaterOrEqual'), Less: binary('Less'), LessEqual: binary('LessOrEqual'), LogicalAnd: binary('And'), LogicalOr: binary('Or'),
+  NotEqual: ({ w, input, out }) => [w.node('Not', [w.node('Equal', [input('a'), input('b')], out.shape, {}, 'bool')], out.shape, {}, 'bool')],
+  Select: ({ w, input, out }) => [w.node('Where', [input('condition'), input('t'), input('e')], out.shape, {}, out.dtype)],
+  Softmax: softmax('Softmax'), LogSoftmax: softmax('LogSoftmax'),
+  Sum: reduce('ReduceSum'), Mean: reduce('ReduceMean'), Max: reduce('ReduceMax'), Min: reduce('ReduceMin'), Prod: reduce('ReduceProd'), ArgMax: arg('ArgMax'), ArgMin: arg('ArgMin'),
+  Reshape: ({ w, input, out }) => [w.node('Reshape', [input('x'), w.integers(out.shape)], out.shape, {}, out.dtype)],
+  Transpose: ({ w, node, input, out }) => [w.node('Transpose', [input('x')], out.shape, { perm: numbers(node.attributes.perm) }, out.dtype)],
+  Tile: ({ w, node, input, out }) => [w.node('Tile', [input('x'), w.integers(numbers(node.attributes.reps))], out.shape, {}, out.dtype)],
+  BroadcastTo: ({ w, input, out }) => [w.node('Expand', [input('x'), w.integers(out.shape)], out.shape, {}, out.dtype)],
+  Concat: ({ w, node, inputs, out }) => {
+    const axis = node.attributes.axis as number;
+    return [w.node('Concat', inputs, out.shape, { axis: axis < 0 ? axis + out.shape.length : axis }, out.dtype)];
+  },
+  Slice: ({ w, node, input, out }) => {
+    const begin = numbers(node.attributes.begin);
+    return [w.node('Slice', [input('x'), w.integers(begin), w.integers(begin.map((b, k) => b + out.shape[k])), w.integers(begin.map((_, k) => k))], out.shape, {}, out.dtype)];
+  },
+  PadV2: ({ w, node, input, out }) => {
+    const paddings = node.attributes.paddings as [number, number][];
+    return [w.node('Pad', [input('x'), w.integers([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]), w.scalar((node.attributes.constantValue as number | undefined) ?? 0, out.dtype)], out.shape, {}, out.dtype)];
+  },
+  Reverse: ({ w, node, input, out }) => {
+    const axes = numbers(node.attributes.dims).map((d) => (d < 0 ? d + out.shape.length : d));
+    return [w.node('Slice', [input('x'), w.integers(axes.map(() => -1)), w.integers(axes.map((k) => -out.shape[k] - 1)), w.integers(axes), w.integers(axes.map(() => -1))], out.shape, {}, out.dtype)];
+  },
+  GatherV2: ({ w, node, input, out }) => {
+    const x = input('x');
+    const axis = (node.attributes.axis as number) < 0 ? (node.attributes.axis as number) + x.shape.length : (node.attributes.axis as number);
+    return [w.node('Gather', [x, input('indices')], out.shape, { axis }, out.dtype)];
+  },
+  OneHot: ({ w, node, input, out }) => {
+    const { depth, onValue = 1, offValue = 0 } = node.attributes as { depth: number; onValue?: number; offValue?: number };
+    const range = w.array(Int32Array.from({ length: depth }, (_, k) => k), [depth], 'int32');
+    const indices = input('indices');
+    const column = w.node('Reshape', [indices, w.integers([...indices.shape, 1])], [...indices.shape, 1], {}, indices.dtype);
+    const hit = w.node('Equal', [column, range], out.shape, {}, 'bool');
+    return [w.node('Where', [hit, w.scalar(onValue, out.dtype), w.scalar(offValue, out.dtype)], out.shape, {}, out.dtype)];
+  },
+  Cumsum: ({ w, node, input, out }) => [w.node('CumSum', [input('x'), cast(w, w.scalar(node.attributes.axis as number, 'int32'), 'int32')], out.shape, { exclusive: node.attributes.exclusive ? 1 : 0, reverse: node.attributes.reverse ? 1 : 0 }, out.dtype)],
+  BatchMatMul: batchMatMul,
+  OnnxConv: convolution('Conv'), OnnxConvTranspose: convolution('ConvTranspose'), OnnxUnfold: unfold,
+  MaxPool: pool('MaxPool'), AvgPool: pool('AvgPool'),
+  LayerNorm: ({ w, node, input, out }) => w.nodeWithOutputs('LayerNormalization', [input('x'), input('weight'), input('bias')], node.outputs.map((o) => ({ shape: o.shape, dtype: 'float32' as const })), { axis: out.shape.length - 1, epsilon: { float: node.attributes.epsilon as number } }),
+  Split: ({ w, node, input }) => {
+    const { axis, parts } = node.attributes as { axis: number; parts: number };
+    return w.nodeWithOutputs('Split', [input('x')], node.outputs.map((o) => ({ shape: o.shape, dtype: 'float32' as const })), { axis, num_outputs: parts });
+  },
+};
+
+/** Named kernels that have a lowering of their own; the others become their composites. */
+export const loweredToOnnx = (kernelName: string): boolean => kernelName in lowerings;
+
+/** Names of all kernels that can be lowered, sorted. */
+export const onnxKernelNames = (): string[] => Object.keys(lowerings).sort();
+
+/**
+ * A traced step as an ONNX model: simplified, convolutions in channels-first layout, every kernel through its lowering.
+ * @throws for a kernel without a lowering, naming it.
+ */
+export function lowerToOnnx(traced: Graph, name = 'step'): { model: Uint8Array; graph: Graph; nodes: number } {
+  const graph = rebuild(rebuild(simplify(traced), [convolutionsChannelsFirst, ...simplifications]), simplifications);
+  const w = new OnnxModelWriter();
+  const tensors = new Map<Value, OnnxTensor>();
+  for (const [key, v] of graph.inputs) tensors.set(v, w.input(key, v.shape, v.dtype));
+  const tensorOf = (v: Value): OnnxTensor => {
+    let t = tensors.get(v);
+    if (!t) {
+      if (v.constant === undefined) throw new Error(`a value of shape [${v.shape.join(', ')}] is used before it is computed`);
+      t = constantTensor(w, v);
+      tensors.set(v, t);
+    }
+    return t;
+  };
+  for (const node of graph.nodes) {
+    const results = lowerNode(w, node, tensorOf);
+    node.outputs.forEach((v, i) => tensors.set(v, results[i]));
+  }
+  for (const [key, v] of graph.outputs) w.output(tensorOf(v), key);
+  return { model: w.finish(name), graph, nodes: w.nodes };
+}
+
+function lowerNode(w: OnnxModelWriter, node: Node, tensorOf: (v: Value) => OnnxTensor): OnnxTensor[] {
+  const out = node.outputs[0];
+  const lowering = lowerings[node.op];
+  if (!lowering) throw new Error(`kernel ${node.op} has no lowering to ONNX (inputs ${node.inputs.map((v) => `[${v.shape.join(', ')}]`).join(', ')}): add one to src/tensor/onnx-lowering.ts`);
+  return lowering({ w, node, input: (name) => tensorOf(inputOf(node, name)), inputs: node.inputs.map(tensorOf), out });
+}
+
+function constantTensor(w: OnnxModelWriter, v: Value): OnnxTensor {
+  if (typeof v.constant === 'number') {
+    const scalar = w.scalar(v.constant, v.dtype);
+    if (sameShape(v.shape, [])) return scalar;
+    if (sizeOf(v.shape) === 1) return w.array(elementsOf(v), v.shape, v.dtype);
+    return w.node('Expand', [scalar, w.integers(v.shape)], v.shape, {}, v.dtype);
+  }
+  return w.array(elementsOf(v), v.shape, v.dtype);
+}
