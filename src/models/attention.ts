@@ -1,0 +1,53 @@
+import { quantizeOperand } from '../quantizer/quantize.js';
+import { linearWith } from '../quantizer/quantized-linear.js';
+import { tf, type Tensor } from '../tensor/tf.js';
+import { dense, type Forward } from './forward.js';
+
+/** What a multi-head attention gives (Eq. 2.26). */
+export interface Attended {
+  /** After the output projection, [B, T, C]. */
+  output: Tensor;
+  /** D: the heads' features before the output projection, concatenated, [B, T, C]. For the co-attention of a decoder: the co-attended feature. */
+  features: Tensor;
+  /** A: the attention weights, real-valued, [B, N, T, S]. */
+  weights: Tensor;
+}
+
+/** [B, T, C] -> [B, N, T, D] */
+function splitHeads(x: Tensor, heads: number): Tensor {
+  const [batch, tokens, channels] = x.shape as [number, number, number];
+  return tf.transpose(tf.reshape(x, [batch, tokens, heads, channels / heads]), [0, 2, 1, 3]);
+}
+
+/** [B, N, T, D] -> [B, T, C] */
+function mergeHeads(x: Tensor): Tensor {
+  const [batch, heads, tokens, width] = x.shape as [number, number, number, number];
+  return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, tokens, heads * width]);
+}
+
+/**
+ * Quantized multi-head attention (Eq. 2.25, 2.26): q, k, v = Q-FC(query), Q-FC(key), Q-FC(value);
+ * A = softmax(Q_a(q) Q_a(k)^T / sqrt(D)); D = Q_a(A) Q_a(v); output = Q-FC(D). With real precision it is
+ * torch.nn.MultiheadAttention, whose names it has: `<name>.in_proj_weight` [3C, C], `.in_proj_bias` [3C], `.out_proj`.
+ * Modules for quantization: `<name>.q_proj`, `.k_proj`, `.v_proj`, `.out_proj`; the four operands follow `<name>`'s attention
+ * bits and are named `<name>.q_quantizer`, `k_`, `v_`, `a_`.
+ * @param query [B, T, C]
+ * @param key [B, S, C]
+ * @param value [B, S, C]
+ * @param heads N
+ */
+export function multiHeadAttention(forward: Forward, name: string, query: Tensor, key: Tensor, value: Tensor, heads: number): Attended {
+  const { parameters, quantization, observe } = forward;
+  const weights = tf.split(parameters[`${name}.in_proj_weight`], 3, 0);
+  const biases = tf.split(parameters[`${name}.in_proj_bias`], 3, 0);
+  const { attentionBits } = quantization(name);
+  const operand = (letter: 'q' | 'k' | 'v', i: number, x: Tensor): Tensor => {
+    const module = `${name}.${letter}_proj`;
+    const projected = linearWith(parameters, module, weights[i], biases[i], x, quantization(module), observe);
+    return quantizeOperand(parameters, `${name}.${letter}_quantizer`, splitHeads(projected, heads), attentionBits, observe);
+  };
+  const q = operand('q', 0, query), k = operand('k', 1, key), v = operand('v', 2, value);
+  const attention = tf.softmax(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(q.shape[3]!)));
+  const features = mergeHeads(tf.matMul(quantizeOperand(parameters, `${name}.a_quantizer`, attention, attentionBits, observe), v));
+  return { output: dense(forward, `${name}.out_proj`, features), features, weights: attention };
+}

@@ -1,0 +1,68 @@
+import { featureSize, type BackboneSettings, type DetrSettings } from './settings.js';
+import { BACKBONE } from './detr.js';
+
+/** One matrix product or convolution of the model. */
+export interface ModuleCost {
+  /** Name in the state dict; for the two products of an attention `<name>.qk` and `<name>.av`. */
+  name: string;
+  /** Whether the product's second operand is a weight (Q-FC, convolution) or an activation (attention). */
+  kind: 'weights' | 'attention';
+  /** Elements of the weight; 0 for attention. */
+  weights: number;
+  /** Elements that stay real-valued: bias, and batch normalization's weight and bias after a convolution. */
+  others: number;
+  /** Multiply-accumulate operations for one image. */
+  multiplyAdds: number;
+}
+
+/** Every product of `detr` for one image of `settings.imageSize`, in the order of the forward pass. Layer norms and query positions: `parameterCount`. */
+export function detrCost(settings: DetrSettings): ModuleCost[] {
+  const { modelWidth: width, feedForward, encoderLayers, decoderLayers, queries, classes, backbone } = settings;
+  const memory = featureSize(settings) ** 2;
+  const linear = (name: string, inputs: number, outputs: number, rows: number): ModuleCost => ({ name, kind: 'weights', weights: inputs * outputs, others: outputs, multiplyAdds: inputs * outputs * rows });
+  const attention = (name: string, rows: number, keys: number): ModuleCost[] => [
+    ...(['q_proj', 'k_proj', 'v_proj'] as const).map((part) => linear(`${name}.${part}`, width, width, part === 'q_proj' ? rows : keys)),
+    ...['qk', 'av'].map((part): ModuleCost => ({ name: `${name}.${part}`, kind: 'attention', weights: 0, others: 0, multiplyAdds: rows * keys * width })),
+    linear(`${name}.out_proj`, width, width, rows),
+  ];
+  const hidden = (name: string, rows: number): ModuleCost[] => [linear(`${name}.linear1`, width, feedForward, rows), linear(`${name}.linear2`, feedForward, width, rows)];
+  const costs = [...backboneCost(BACKBONE, backbone, settings.imageSize), linear('input_proj', backbone.widths[backbone.widths.length - 1], width, memory)];
+  for (let layer = 0; layer < encoderLayers; layer++) {
+    const at = `transformer.encoder.layers.${layer}`;
+    costs.push(...attention(`${at}.self_attn`, memory, memory), ...hidden(at, memory));
+  }
+  for (let layer = 0; layer < decoderLayers; layer++) {
+    const at = `transformer.decoder.layers.${layer}`;
+    costs.push(...attention(`${at}.self_attn`, queries, queries), ...attention(`${at}.multihead_attn`, queries, memory), ...hidden(at, queries));
+  }
+  costs.push(linear('class_embed', width, classes + 1, queries));
+  [width, width, 4].forEach((outputs, i) => costs.push(linear(`bbox_embed.layers.${i}`, width, outputs, queries)));
+  return costs;
+}
+
+/** Every convolution of the residual backbone for one image of side `imageSize`. */
+export function backboneCost(name: string, { stem, widths, blocks, strides }: BackboneSettings, imageSize: number): ModuleCost[] {
+  const convolution = (at: string, kernel: number, inputs: number, outputs: number, side: number): ModuleCost => {
+    const weights = kernel * kernel * inputs * outputs;
+    return { name: at, kind: 'weights', weights, others: 2 * outputs, multiplyAdds: weights * side * side };
+  };
+  let side = imageSize / 2, inputs = stem;
+  const costs = [convolution(`${name}.conv1`, 3, 3, stem, side)];
+  widths.forEach((width, stage) => {
+    for (let block = 0; block < blocks[stage]; block++) {
+      const at = `${name}.layer${stage + 1}.${block}`, stride = block === 0 ? strides[stage] : 1;
+      side /= stride;
+      costs.push(convolution(`${at}.conv1`, 3, inputs, width, side), convolution(`${at}.conv2`, 3, width, width, side));
+      if (inputs !== width || stride !== 1) costs.push(convolution(`${at}.downsample.0`, 1, inputs, width, side));
+      inputs = width;
+    }
+  });
+  return costs;
+}
+
+/** Trained elements of `detr`: those of its products, of the layer norms and of the query positions. */
+export function parameterCount(settings: DetrSettings): number {
+  const { modelWidth, encoderLayers, decoderLayers, queries } = settings;
+  const layerNorms = 2 * modelWidth * (2 * encoderLayers + 3 * decoderLayers + 1);
+  return detrCost(settings).reduce((sum, { weights, others }) => sum + weights + others, layerNorms + queries * modelWidth);
+}

@@ -1,0 +1,115 @@
+import type { ArrayValue, ParameterValues } from '../tensor/parameters.js';
+import { sizeOf } from '../tensor/parameters.js';
+import type { RandomStream } from '../tensor/random.js';
+import { BACKBONE } from './detr.js';
+import type { BackboneSettings, DetrSettings } from './settings.js';
+
+/** Fills parameters with what PyTorch's modules and DETR start from. */
+class Initializer {
+  readonly values: ParameterValues = {};
+
+  constructor(readonly random: RandomStream) {}
+
+  #fill(name: string, shape: readonly number[], draw: () => number): void {
+    const value: ArrayValue = { shape, data: Float32Array.from({ length: sizeOf(shape) }, draw) };
+    this.values[name] = value;
+  }
+
+  constant(name: string, shape: readonly number[], value: number): void {
+    this.#fill(name, shape, () => value);
+  }
+
+  normal(name: string, shape: readonly number[], deviation: number): void {
+    this.#fill(name, shape, () => deviation * this.random.normal());
+  }
+
+  uniform(name: string, shape: readonly number[], bound: number): void {
+    this.#fill(name, shape, () => this.random.uniform(-bound, bound));
+  }
+
+  /** Kernel HWIO without bias, He's normal by the fan out (torchvision's ResNet), and its batch normalization. */
+  convolution(name: string, normalization: string, size: number, inputs: number, outputs: number): void {
+    this.normal(`${name}.weight`, [size, size, inputs, outputs], Math.sqrt(2 / (outputs * size * size)));
+    for (const [key, value] of [['weight', 1], ['bias', 0], ['running_mean', 0], ['running_var', 1]] as const) this.constant(`${normalization}.${key}`, [outputs], value);
+  }
+
+  /** torch.nn.Linear's own start: weight and bias uniform within 1/sqrt(in). */
+  linear(name: string, inputs: number, outputs: number): void {
+    this.uniform(`${name}.weight`, [outputs, inputs], 1 / Math.sqrt(inputs));
+    this.uniform(`${name}.bias`, [outputs], 1 / Math.sqrt(inputs));
+  }
+
+  /** Xavier's uniform weight (DETR's transformer) and a bias uniform within `biasBound`. */
+  xavier(weight: string, bias: string, inputs: number, outputs: number, biasBound: number): void {
+    this.uniform(weight, [outputs, inputs], Math.sqrt(6 / (inputs + outputs)));
+    this.uniform(bias, [outputs], biasBound);
+  }
+
+  attention(name: string, width: number): void {
+    this.xavier(`${name}.in_proj_weight`, `${name}.in_proj_bias`, width, 3 * width, 0);
+    this.xavier(`${name}.out_proj.weight`, `${name}.out_proj.bias`, width, width, 0);
+  }
+
+  layerNorm(name: string, width: number): void {
+    this.constant(`${name}.weight`, [width], 1);
+    this.constant(`${name}.bias`, [width], 0);
+  }
+
+  feedForward(name: string, width: number, hidden: number): void {
+    this.xavier(`${name}.linear1.weight`, `${name}.linear1.bias`, width, hidden, 1 / Math.sqrt(width));
+    this.xavier(`${name}.linear2.weight`, `${name}.linear2.bias`, hidden, width, 1 / Math.sqrt(hidden));
+  }
+
+  backbone(name: string, { stem, widths, blocks, strides }: BackboneSettings): void {
+    this.convolution(`${name}.conv1`, `${name}.bn1`, 3, 3, stem);
+    let inputs = stem;
+    widths.forEach((width, stage) => {
+      for (let block = 0; block < blocks[stage]; block++) {
+        const at = `${name}.layer${stage + 1}.${block}`;
+        this.convolution(`${at}.conv1`, `${at}.bn1`, 3, inputs, width);
+        this.convolution(`${at}.conv2`, `${at}.bn2`, 3, width, width);
+        if (inputs !== width || (block === 0 && strides[stage] !== 1)) this.convolution(`${at}.downsample.0`, `${at}.downsample.1`, 1, inputs, width);
+        inputs = width;
+      }
+    });
+  }
+}
+
+/**
+ * Parameters of `detr` as facebookresearch/detr starts them: He's normal in the backbone, Xavier's uniform in the transformer
+ * (packed `in_proj_weight` [3C, C] as one matrix), normal query positions, PyTorch's own start in `input_proj` and the heads.
+ */
+export function initialDetrParameters(settings: DetrSettings, random: RandomStream): ParameterValues {
+  const { backbone, modelWidth, feedForward, encoderLayers, decoderLayers, queries, classes } = settings;
+  const to = new Initializer(random);
+  to.backbone(BACKBONE, backbone);
+  const features = backbone.widths[backbone.widths.length - 1];
+  to.uniform('input_proj.weight', [1, 1, features, modelWidth], 1 / Math.sqrt(features));
+  to.uniform('input_proj.bias', [modelWidth], 1 / Math.sqrt(features));
+  for (let layer = 0; layer < encoderLayers; layer++) {
+    const at = `transformer.encoder.layers.${layer}`;
+    to.attention(`${at}.self_attn`, modelWidth);
+    to.feedForward(at, modelWidth, feedForward);
+    for (const norm of ['norm1', 'norm2']) to.layerNorm(`${at}.${norm}`, modelWidth);
+  }
+  for (let layer = 0; layer < decoderLayers; layer++) {
+    const at = `transformer.decoder.layers.${layer}`;
+    to.attention(`${at}.self_attn`, modelWidth);
+    to.attention(`${at}.multihead_attn`, modelWidth);
+    to.feedForward(at, modelWidth, feedForward);
+    for (const norm of ['norm1', 'norm2', 'norm3']) to.layerNorm(`${at}.${norm}`, modelWidth);
+  }
+  to.layerNorm('transformer.decoder.norm', modelWidth);
+  to.normal('query_embed.weight', [queries, modelWidth], 1);
+  to.linear('class_embed', modelWidth, classes + 1);
+  [modelWidth, modelWidth, 4].forEach((outputs, i) => to.linear(`bbox_embed.layers.${i}`, modelWidth, outputs));
+  return to.values;
+}
+
+/** Parameters of `classifier`: the backbone as in DETR, and `fc` as torch.nn.Linear starts. */
+export function initialClassifierParameters(settings: BackboneSettings, classes: number, random: RandomStream): ParameterValues {
+  const to = new Initializer(random);
+  to.backbone(BACKBONE, settings);
+  to.linear('fc', settings.widths[settings.widths.length - 1], classes);
+  return to.values;
+}
