@@ -1,0 +1,99 @@
+import { tf, type Tensor } from '../tensor/tf.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import { levels } from './levels.js';
+import type { Observer } from './observer.js';
+import { isReal, type Precision } from './precision.js';
+import { fromRange, searchScale, searchScaleAndOffset } from './scale-search.js';
+import { ValueHistogram } from './value-histogram.js';
+
+/** LSQ+ is the paper's "Baseline" (learnable offset, signed grid), LSQ the one without offset (decision A1). */
+export type Method = 'LSQ' | 'LSQ+';
+
+export interface Calibration {
+  /** To be handed to the forward pass of the real-valued model, on an eager backend, for about 8 batches. */
+  observe: Observer;
+  /** What each quantizer has seen so far, a histogram for each of its scales. */
+  histograms: ReadonlyMap<string, readonly ValueHistogram[]>;
+  /**
+   * Initial scales and offsets of every quantizer that was observed and isn't real-valued.
+   * @param precision one for the whole model, or a function of the module's name
+   */
+  quantizerParameters: (precision: Precision | ((module: string) => Precision), method?: Method) => ParameterValues;
+}
+
+/**
+ * Initial scales and offsets from what the real-valued model computes (decision A4): weights 2 mean|w| / sqrt(Qp) for each
+ * output channel; activations by least squared error; the softmax outputs of attention the full range [0, 1], since their
+ * peaks, which carry the attention, are too rare to count in a squared error.
+ */
+export function createCalibration(): Calibration {
+  const histograms = new Map<string, ValueHistogram[]>();
+  return {
+    histograms,
+    observe: (quantizer, values) => {
+      const known = histograms.get(quantizer);
+      if (known && kindOf(quantizer) === 'weight') return; // the same in every batch
+      const axis = scaleAxis(quantizer, values);
+      const shape = values.shape as number[];
+      const size = axis === null ? 1 : shape[axis];
+      const seen = known ?? Array.from({ length: size }, () => new ValueHistogram());
+      const data = values.dataSync();
+      const run = axis === null ? data.length : shape.slice(axis + 1).reduce((product, d) => product * d, 1);
+      seen.forEach((histogram, n) => histogram.add(data, n * run, run, Math.max(run * size, 1)));
+      histograms.set(quantizer, seen);
+    },
+    quantizerParameters: (precision, method = 'LSQ+') => {
+      const entries = [...histograms].map(([quantizer, seen]) => {
+        const of = typeof precision === 'function' ? precision(moduleOf(quantizer)) : precision;
+        const bits = kindOf(quantizer) === 'weight' ? of.weightBits : kindOf(quantizer) === 'input' ? of.activationBits : of.attentionBits;
+        return isReal(bits) ? {} : initialParameters(quantizer, seen, bits, method);
+      });
+      return Object.assign({}, ...entries) as ParameterValues;
+    },
+  };
+}
+
+/**
+ * Runs the real-valued forward pass over the batches and returns the initial quantizer parameters.
+ * @param batches about 8 of them
+ * @param forward the model on one batch; it hands `observe` to its layers. What it returns is disposed.
+ */
+export function calibrate<Batch>(batches: Iterable<Batch>, forward: (batch: Batch, observe: Observer) => unknown, precision: Precision | ((module: string) => Precision), method: Method = 'LSQ+'): ParameterValues {
+  const calibration = createCalibration();
+  for (const batch of batches) tf.tidy(() => void forward(batch, calibration.observe));
+  return calibration.quantizerParameters(precision, method);
+}
+
+const kindOf = (quantizer: string): string => /([a-z]+)_quantizer$/.exec(quantizer)?.[1] ?? '';
+const moduleOf = (quantizer: string): string => quantizer.slice(0, quantizer.lastIndexOf('.'));
+
+/** The axis that the quantizer's scales run along: output channels of a weight, heads of an attention operand, none for an input. */
+function scaleAxis(quantizer: string, values: Tensor): number | null {
+  const kind = kindOf(quantizer);
+  if (kind === 'input') return null;
+  if (kind === 'weight') return values.rank === 2 ? 0 : values.rank - 1;
+  return 1;
+}
+
+function initialParameters(quantizer: string, seen: readonly ValueHistogram[], bits: number, method: Method): ParameterValues {
+  const vector = (values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) });
+  const kind = kindOf(quantizer);
+  if (kind === 'weight') return { [`${quantizer}.scale`]: vector(weightScales(seen, levels(bits).highest)) };
+  if (method === 'LSQ') {
+    const unsigned = seen.every((histogram) => histogram.min >= 0);
+    const range = levels(bits, !unsigned);
+    const scales = seen.map((histogram) => (kind === 'a' ? fromRange(0, 1, range).scale : searchScale(histogram, range)));
+    return { [`${quantizer}${unsigned ? '.unsigned' : ''}.scale`]: vector(scales) };
+  }
+  const range = levels(bits);
+  const found = seen.map((histogram) => (kind === 'a' ? fromRange(0, 1, range) : searchScaleAndOffset(histogram, range)));
+  return { [`${quantizer}.scale`]: vector(found.map((f) => f.scale)), [`${quantizer}.offset`]: vector(found.map((f) => f.offset)) };
+}
+
+/** 2 mean|w| / sqrt(Qp); a channel of zeros takes the mean over the tensor, a tensor of zeros 0.01. */
+function weightScales(channels: readonly ValueHistogram[], highest: number): number[] {
+  const scaleOf = (magnitudes: number, total: number): number => (2 * magnitudes) / total / Math.sqrt(highest);
+  const sum = (of: (h: ValueHistogram) => number): number => channels.reduce((s, h) => s + of(h), 0);
+  const overall = scaleOf(sum((h) => h.sumOfMagnitudes), sum((h) => h.total)) || 0.01;
+  return channels.map((h) => scaleOf(h.sumOfMagnitudes, h.total) || overall);
+}

@@ -1,0 +1,65 @@
+const BINS = 4096;
+
+/** Counts of values in 4096 equal bins, over a range that grows with the values: it doubles, and neighbours merge. */
+export class ValueHistogram {
+  readonly counts = new Float64Array(BINS);
+  min = Infinity;
+  max = -Infinity;
+  /** Values added. */
+  total = 0;
+  /** Sum of |value|. */
+  sumOfMagnitudes = 0;
+  #low = 0;
+  #width = 0;
+
+  /** Adds the values at `start`, `start + step`, ... (blocks of `run` neighbours each, to the end of the array). */
+  add(values: ArrayLike<number>, start = 0, run = values.length, step = Math.max(run, 1)): void {
+    let min = Infinity, max = -Infinity;
+    for (let block = start; block < values.length; block += step) {
+      for (let i = block; i < block + run; i++) {
+        if (values[i] < min) min = values[i];
+        if (values[i] > max) max = values[i];
+      }
+    }
+    if (min > max) return;
+    this.#cover(min, max);
+    for (let block = start; block < values.length; block += step) {
+      for (let i = block; i < block + run; i++) {
+        this.counts[this.#binOf(values[i])]++;
+        this.sumOfMagnitudes += Math.abs(values[i]);
+        this.total++;
+      }
+    }
+  }
+
+  /** The bins that hold something: their centres (kept within [min, max]) and counts. */
+  points(): { centres: Float64Array; counts: Float64Array } {
+    const filled = [...this.counts.keys()].filter((i) => this.counts[i] > 0);
+    const centre = (i: number): number => Math.min(Math.max(this.#low + (i + 0.5) * this.#width, this.min), this.max);
+    return { centres: Float64Array.from(filled, centre), counts: Float64Array.from(filled, (i) => this.counts[i]) };
+  }
+
+  #binOf(value: number): number {
+    return Math.min(Math.max(Math.floor((value - this.#low) / this.#width), 0), BINS - 1);
+  }
+
+  #cover(min: number, max: number): void {
+    if (this.total === 0) {
+      this.#low = min;
+      this.#width = Math.max(max - min, Math.abs(max) * 1e-6, 1e-12) / BINS;
+    }
+    this.min = Math.min(this.min, min);
+    this.max = Math.max(this.max, max);
+    while (min < this.#low) this.#double(BINS / 2);
+    while (max > this.#low + BINS * this.#width) this.#double(0);
+  }
+
+  /** Merges pairs of bins into the half that begins at `half`; the other half becomes empty. */
+  #double(half: number): void {
+    const merged = Float64Array.from({ length: BINS / 2 }, (_, i) => this.counts[2 * i] + this.counts[2 * i + 1]);
+    this.counts.fill(0);
+    this.counts.set(merged, half);
+    if (half > 0) this.#low -= BINS * this.#width;
+    this.#width *= 2;
+  }
+}
