@@ -62,3 +62,9 @@ export function quantizedName(run: Pick<RunSummary, 'bits' | 'quantized'>): stri
   if (run.bits === '32-32-32') return 'nothing';
   return `weights ${weights} bit, activations ${activations} bit, attention ${attention} bit`;
 }
+
+/** The model of a group of runs, in words: every scale but `paper` trains a small one. */
+export function modelName({ model, scale }: Pick<RunGroup, 'model' | 'scale'>): string {
+  const name = model.toUpperCase().replaceAll('_', '-');
+  return scale === 'paper' ? name : `small ${name}`;
+}

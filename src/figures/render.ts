@@ -3,12 +3,22 @@ import { Resvg } from '@resvg/resvg-js';
 import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
 import { writeFileAtomic } from '../files.js';
+import { textWidth } from './text-width.js';
 
 /** A figure: a Vega-Lite 5 specification with its data inside. */
 export type Figure = vegaLite.TopLevelSpec;
 
 /** The fonts that figures use: inside an npm package, so that a machine without any font draws the same picture. */
 export const FONT_FILES = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((file) => path.join('node_modules/dejavu-fonts-ttf/ttf', file));
+
+// Without a browser, vega guesses how wide text is and leaves too much room for it: let it measure.
+const { textMetrics } = vega as unknown as { textMetrics: { width: (item: TextItem, text: unknown) => number } };
+interface TextItem {
+  fontSize?: number;
+  fontWeight?: string | number;
+}
+textMetrics.width = ({ fontSize, fontWeight }, text) =>
+  textWidth(String(text ?? ''), FONT_FILES[fontWeight === 'bold' || Number(fontWeight) >= 600 ? 1 : 0], fontSize ?? 11);
 
 /** Compiles a figure to Vega. Vega-Lite's warnings go to `warn` (default: nowhere; the tests want none). */
 export function compileFigure(figure: Figure, warn: (message: string) => void = () => {}): vega.Spec {

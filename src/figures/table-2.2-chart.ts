@@ -1,10 +1,11 @@
-import { datasetName } from './groups.js';
+import { datasetName, modelName } from './groups.js';
 import { BITS } from './paper-values.js';
 import type { Figure } from './render.js';
 import { CONFIG, FAINT, INK, METHODS, QUIET, methodStyle, niceDomain, type Layer } from './style.js';
 import type { Measured, Shown, Table22 } from './table-2.2.js';
 
 const ROW = 31;
+const ROWS = 17;
 const PLOT = 240;
 const LABELS = 232;
 
@@ -15,7 +16,6 @@ interface Point {
   value: number;
   low: number | null;
   high: number | null;
-  unseen: number | null;
   numbers: string;
   unseenNumber: string;
 }
@@ -32,15 +32,15 @@ interface Panel {
 /** Rows from top to bottom: the real-valued model, then a heading and four methods for each bit-width. */
 function rows(): { method: string; bits: string; y: number }[] {
   const [real, ...others] = METHODS.slice(0, 5).map((style) => style.method);
-  const quantized = BITS.flatMap((bits, i) => others.map((method, j) => ({ method, bits, y: 2.5 + 5.25 * i + j })));
+  const quantized = BITS.flatMap((bits, i) => others.map((method, j) => ({ method, bits, y: 2.7 + 5.25 * i + j })));
   return [{ method: real, bits: '32-32-32', y: 0.5 }, ...quantized];
 }
 
 const headings = BITS.map((bits, i) => {
   const [weights, activations, attention] = bits.split('-');
-  return { y: 1.5 + 5.25 * i, text: `${bits}`, rest: `weights ${weights} · activations ${activations} · attention ${attention} bits` };
+  return { y: 1.7 + 5.25 * i, text: `${bits}`, rest: `weights ${weights} · activations ${activations} · attention ${attention} bits` };
 });
-const HEIGHT = ROW * 17;
+const HEIGHT = ROW * ROWS;
 
 function panel(table: Table22, column: 'paper' | 'recorded' | 'fresh'): Panel {
   const points: Point[] = [];
@@ -48,14 +48,13 @@ function panel(table: Table22, column: 'paper' | 'recorded' | 'fresh'): Panel {
     const cell = table.cells.find((candidate) => candidate.method === method && candidate.bits === bits);
     if (cell === undefined) continue;
     if (column === 'paper') {
-      points.push({ y, method, value: cell.paper, low: null, high: null, unseen: null, numbers: cell.paper.toFixed(1), unseenNumber: '' });
+      points.push({ y, method, value: cell.paper, low: null, high: null, numbers: cell.paper.toFixed(1), unseenNumber: '' });
       continue;
     }
     const measured = cell[column];
     if (measured === null) continue;
     const { mean, low, high } = measured.test;
-    const unseen = measured.testUnseen?.mean ?? null;
-    points.push({ y, method, value: mean, low, high, unseen, numbers: measuredText(measured), unseenNumber: unseen?.toFixed(1) ?? '' });
+    points.push({ y, method, value: mean, low, high, numbers: measuredText(measured), unseenNumber: measured.testUnseen?.mean.toFixed(1) ?? '' });
   }
   const real = points.find((point) => point.method === 'Real-valued')?.value ?? null;
   if (column === 'paper') {
@@ -68,17 +67,17 @@ function panel(table: Table22, column: 'paper' | 'recorded' | 'fresh'): Panel {
 
 function shownText(shown: Shown): string[] {
   const seeds = new Set(shown.runs.map((run) => run.seed)).size;
-  return [`${datasetName(shown.dataset)} test, small DETR`, `scale '${shown.scale}', ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`];
+  return [`${datasetName(shown.dataset)} test, ${modelName(shown)}`, `scale '${shown.scale}', ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`];
 }
 
 function measuredText({ test }: Measured): string {
   return test.high === null ? test.mean.toFixed(1) : `${test.mean.toFixed(1)} ± ${(test.high - test.mean).toFixed(1)}`;
 }
 
-const y = { field: 'y', type: 'quantitative', axis: null, scale: { domain: [17, 0] as number[], nice: false, zero: false } } as const;
+const y = { field: 'y', type: 'quantitative', axis: null, scale: { domain: [ROWS, 0] as number[], nice: false, zero: false } } as const;
 
 function labelView(): object {
-  const names = rows().map((row) => ({ y: row.y, text: row.method }));
+  const names = rows().map((row) => ({ y: row.y, text: row.bits === '32-32-32' ? `${row.method} (32 bits)` : row.method }));
   const text = (values: object[], mark: object): Layer => ({
     data: { values },
     mark: { type: 'text', align: 'left', baseline: 'middle', ...mark },
@@ -88,7 +87,7 @@ function labelView(): object {
     width: LABELS,
     height: HEIGHT,
     layer: [
-      text(names, { fontSize: 16, dx: 14 }),
+      text(names, { fontSize: 16, dx: 0 }),
       text(headings, { fontSize: 16, fontWeight: 'bold' }),
       text(headings.map(({ y, rest }) => ({ y, text: rest })), { fontSize: 11.5, color: QUIET, dx: 62 }),
     ],
@@ -97,7 +96,7 @@ function labelView(): object {
 
 function panelView(content: Panel): object {
   const { points, real } = content;
-  const values = points.flatMap(({ value, low, high, unseen }) => [value, low, high, unseen]).filter((value): value is number => value !== null);
+  const values = points.flatMap(({ value, low, high }) => [value, low, high]).filter((value): value is number => value !== null);
   const domain = niceDomain(values, 5, [0, 100]);
   const x = {
     field: 'value',
@@ -131,7 +130,6 @@ function panelView(content: Panel): object {
   }
   layer.push(
     { data: { values: points.filter((point) => point.low !== null) }, mark: { type: 'rule', strokeWidth: 2 }, encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, y, color } },
-    { data: { values: points.filter((point) => point.unseen !== null) }, mark: { type: 'point', filled: false, size: 75, strokeWidth: 2, fill: 'white' }, encoding: { x: { ...x, field: 'unseen' }, y, color, shape } },
     { data: { values: points }, mark: { type: 'point', filled: true, size: 150, opacity: 1 }, encoding: { x, y, color, shape } },
     column('numbers', content.measured ? 92 : 52, { fontWeight: 'bold' }),
   );
@@ -141,11 +139,12 @@ function panelView(content: Panel): object {
     mark: { type: 'text', align: 'right', baseline: 'bottom', fontSize: 13, color: QUIET },
     encoding: { y, x: { value: PLOT + offset }, text: { field: 'text' } },
   });
-  if (content.measured) layer.push(head('test ●', 92), head('unseen ○', 160));
+  layer.push(head('test', content.measured ? 92 : 52));
+  if (content.measured) layer.push(head('unseen', 160));
   return {
     width: PLOT,
     height: HEIGHT,
-    title: { text: content.title, subtitle: content.subtitle, fontSize: 18, subtitleFontSize: 14, subtitlePadding: 5, color: INK, offset: 30 },
+    title: { text: content.title, subtitle: content.subtitle, fontSize: 18, subtitleFontSize: 14, subtitlePadding: 5, color: INK, offset: 16 },
     layer,
     view: { stroke: FAINT },
   };
@@ -162,7 +161,7 @@ export function table22Chart(table: Table22): Figure {
       text: 'Table 2.2 · What each part of Q-DETR brings, by bit-width',
       subtitle: [
         "The panels are measured on different data (paper: VOC 2007; this kit: MiniVOC, a small DETR): compare the order of the methods and the gaps, not the levels.",
-        'Dashed: the real-valued model of the panel.  Bars: what is lost against it.  ● test   ○ test-unseen (sprites that training never shows).  ±: 95 % interval over seeds.',
+        'Dashed: the real-valued model of the panel. Bars: what is lost against it. Numbers: AP50 on test ± 95 % interval over seeds; beside it test-unseen (sprites that training never shows).',
       ],
     },
     hconcat: [labelView(), ...(['paper', 'recorded', 'fresh'] as const).map((column) => panelView(panel(table, column)))],

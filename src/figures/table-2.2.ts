@@ -1,7 +1,7 @@
 import * as aq from 'arquero';
 import type { RunSummary, Scale } from '../training/run-record.js';
 import { finalAp50, groupFor, type RunGroup } from './groups.js';
-import type { PaperValues } from './paper-values.js';
+import { BITS, type PaperValues } from './paper-values.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
 import { meanInterval, type Interval } from './statistics.js';
 
@@ -36,12 +36,17 @@ export interface Table22 {
   fresh: Shown | null;
 }
 
-/** Puts the paper's cells and the runs that answer them side by side. Cells without a run stay empty (null). */
+/**
+ * Puts the paper's cells and the runs that answer them side by side, by bit-width and, within it, in the paper's order.
+ * Cells without a run stay empty (null).
+ */
 export function table22(paper: PaperValues, runs: RunSummaries): Table22 {
   const groups = { recorded: groupFor('table-2.2', 'recorded', runs.recorded), fresh: groupFor('table-2.2', 'fresh', runs.fresh) };
   const measured = { recorded: measuredCells(groups.recorded), fresh: measuredCells(groups.fresh) };
   const cell = (origin: Origin, method: string, bits: string): Measured | null => measured[origin].get(`${method}|${bits}`) ?? null;
-  const cells = paper.table_2_2.map(({ method, bits, ap50 }) => ({
+  const order = ['32-32-32', ...BITS];
+  const printed = [...paper.table_2_2].sort((a, b) => order.indexOf(a.bits) - order.indexOf(b.bits));
+  const cells = printed.map(({ method, bits, ap50 }) => ({
     method,
     bits,
     paper: ap50,

@@ -1,0 +1,111 @@
+import type { RunSummary } from '../training/run-record.js';
+import { datasetName, quantizedName } from './groups.js';
+import type { PaperValues } from './paper-values.js';
+import type { Interval } from './statistics.js';
+import type { Measured, Shown, Table22 } from './table-2.2.js';
+
+/** '61.2 ± 1.3 (3 seeds)', or '61.2 (1 seed)': percent. */
+export function measuredText({ mean, n, high }: Interval): string {
+  const interval = high === null ? '' : ` ± ${(high - mean).toFixed(1)}`;
+  return `${mean.toFixed(1)}${interval} (${n} ${n === 1 ? 'seed' : 'seeds'})`;
+}
+
+/** Table 2.2 as GitHub markdown: the 13 cells, one a line, then where each number comes from. */
+export function table22Markdown(table: Table22): string {
+  const head = ['Bits', 'Method', 'Paper: AP50 on VOC 2007 test', ...columnHeads('Recorded', table.recorded), ...columnHeads('Fresh', table.fresh)];
+  const lines = table.cells.map((cell) => row([cell.bits, cell.method, cell.paper.toFixed(1), ...numbers(cell.recorded), ...numbers(cell.fresh)]));
+  return `${[
+    '# Table 2.2: what each part of Q-DETR brings',
+    '',
+    'AP50 in percent; bits are weights-activations-attention. **The columns are measured on different data and models:** the paper',
+    'on VOC 2007 test with DETR-R50, this kit on MiniVOC with a small DETR. Compare the order of the methods and the gaps between',
+    'them, not the levels. A cell without a run is empty. ± is the half width of the 95 % t-interval over seeds; a single run has none.',
+    '`test` shows new scenes with the sprites that training showed, `test-unseen` sprites that it never showed.',
+    '',
+    row(head),
+    row(head.map((_, i) => (i < 2 ? '---' : '---:'))),
+    ...lines,
+    '',
+    '![Table 2.2 as a chart](table-2.2.png)',
+    '',
+    '## Where the numbers come from',
+    '',
+    '* **Paper**: the values that it prints ([source and contradictions](../data-manifests/paper/README.md)); it gives no intervals.',
+    `* **Recorded**: ${provenance(table.recorded, 'no runs are recorded yet (figures/recorded/).')}`,
+    `* **Fresh**: ${provenance(table.fresh, 'no run on this machine yet; `npm start` makes one.')}`,
+    ...runTable(table),
+  ].join('\n')}\n`;
+}
+
+/** Table 2.2 for programs: what the columns are, the cells, and the ids of the runs behind them. */
+export function table22Json(table: Table22, paper: PaperValues): string {
+  const column = (shown: Shown | null): object | null =>
+    shown === null
+      ? null
+      : { dataset: shown.dataset, splits: ['test', 'test-unseen'], metric: 'AP50 (%)', scale: shown.scale, model: shown.model, runs: shown.runs.map((run) => run.id).sort() };
+  const content = {
+    artefact: 'table-2.2',
+    columns: {
+      paper: { dataset: 'VOC 2007 test', metric: 'AP50 (%)', model: 'DETR-R50', source: paper.source },
+      recorded: column(table.recorded),
+      fresh: column(table.fresh),
+    },
+    cells: table.cells.map((cell) => ({ ...cell, recorded: rounded(cell.recorded), fresh: rounded(cell.fresh) })),
+  };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
+
+const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+
+function columnHeads(name: string, shown: Shown | null): string[] {
+  const where = shown === null ? 'MiniVOC' : `${datasetName(shown.dataset)}, scale ${shown.scale}`;
+  return [`${name}: AP50 on ${where}, test`, `${name}: test-unseen`];
+}
+
+function numbers(measured: Measured | null): string[] {
+  if (measured === null) return ['', ''];
+  return [`**${measuredText(measured.test)}**`, measured.testUnseen === null ? '' : measuredText(measured.testUnseen)];
+}
+
+function provenance(shown: Shown | null, none: string): string {
+  if (shown === null) return none;
+  const { length } = shown.runs;
+  return `${length} ${length === 1 ? 'run' : 'runs'} on ${datasetName(shown.dataset)}, scale \`${shown.scale}\`, model \`${shown.model}\`, listed below.`;
+}
+
+function runTable(table: Table22): string[] {
+  const lines = (['recorded', 'fresh'] as const).flatMap((origin) => runLines(origin, table));
+  if (lines.length === 0) return [];
+  const head = ['Column', 'Bits', 'Method', 'Quantized', 'Data set', 'Scale', 'Seeds', 'Engine', 'Machine', 'Minutes a run', 'Command'];
+  return ['', row(head), row(head.map(() => '---')), ...lines];
+}
+
+function runLines(origin: 'recorded' | 'fresh', table: Table22): string[] {
+  const shown = table[origin];
+  if (shown === null) return [];
+  return table.cells.flatMap((cell) => {
+    const runs = shown.runs.filter((run) => run.method === cell.method && run.bits === cell.bits).sort((a, b) => a.seed - b.seed);
+    if (runs.length === 0) return [];
+    const minutes = runs.reduce((sum, run) => sum + run.seconds / 60, 0) / runs.length;
+    const each = (text: (run: RunSummary) => string): string => [...new Set(runs.map(text))].join(', ');
+    const cells = [
+      origin, cell.bits, cell.method, each(quantizedName), shown.dataset, shown.scale, runs.map((run) => run.seed).join(', '),
+      each((run) => run.engine), each((run) => run.machine), minutes.toFixed(1), each((run) => `\`${run.command}\``),
+    ];
+    return [row(cells.map(escapeCell))];
+  });
+}
+
+const escapeCell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+
+function rounded(measured: Measured | null): Measured | null {
+  if (measured === null) return null;
+  const round = (value: number): number => Number(value.toFixed(3));
+  const interval = ({ mean, n, low, high }: Interval): Interval => ({
+    mean: round(mean),
+    n,
+    low: low === null ? null : round(low),
+    high: high === null ? null : round(high),
+  });
+  return { test: interval(measured.test), testUnseen: measured.testUnseen === null ? null : interval(measured.testUnseen), seeds: measured.seeds };
+}
