@@ -66,9 +66,9 @@ function augment(rows: Tensor, assigned: Tensor | undefined): Tensor {
   return tf.reshape(tf.matMul(holds, tf.concat([assigned, taken], 1)), [problems, n, columns]);
 }
 
-/** One-hot of the lowest entry along the last axis, the first of equal ones. */
+/** One-hot of the lowest entry along the last axis, the first of equal ones. (tfjs's one-hot in float32 is wrong on the wasm backend.) */
 function firstLowest(x: Tensor): Tensor {
-  return tf.oneHot(tf.argMin(x, -1), x.shape[x.rank - 1], 1, 0, 'float32');
+  return tf.gather(tf.eye(x.shape[x.rank - 1]), tf.argMin(x, -1));
 }
 
 const kernel = defineKernel<'cost' | 'valid', object>({

@@ -1,0 +1,59 @@
+import { linearAssignment } from '../tensor/linear-assignment.js';
+import { withoutGradient } from '../tensor/named-kernel.js';
+import { tf, type Tensor } from '../tensor/tf.js';
+import { cxcywhToXyxy } from './boxes.js';
+import { generalizedIoU } from './giou.js';
+
+/** Weights of the three terms, in the matching cost and in the loss alike (facebookresearch/detr). */
+export const DETECTION_WEIGHTS = { classification: 1, l1: 5, giou: 2 } as const;
+
+/** Ground truth of a batch. */
+export interface Targets {
+  /** Class 0..K-1, or -1 for padding, [B, G], int32 or float32. */
+  labels: Tensor;
+  /** `cxcywh` in 0..1, anything for padding, [B, G, 4]. */
+  boxes: Tensor;
+}
+
+/** 1 for a box, 0 for padding, [B, G] float32. */
+export const validity = ({ labels }: Targets): Tensor => tf.cast(tf.greaterEqual(labels, tf.zerosLike(labels)), 'float32');
+
+/** One-hot labels, zero rows for padding: [B, G] -> [B, G, size] float32. A comparison: engines disagree about the one-hot of -1. */
+export function oneHotLabels({ labels }: Targets, size: number): Tensor {
+  const classes = tf.tensor1d(Float32Array.from({ length: size }, (_, i) => i));
+  return tf.cast(tf.equal(tf.expandDims(tf.cast(labels, 'float32'), -1), classes), 'float32');
+}
+
+/** x [B, ...] as [L * B, ...]: the same for every decoder layer. */
+export function forLayers(x: Tensor, layers: number): Tensor {
+  const [batch, ...rest] = x.shape;
+  return layers === 1 ? x : tf.reshape(tf.add(tf.expandDims(x, 0), tf.zeros([layers, ...x.shape.map(() => 1)])), [layers * batch, ...rest]);
+}
+
+/**
+ * Matching cost of DETR: -p(class) + 5 |box - target|_1 - 2 GIoU(box, target), p after the softmax.
+ * @param logits [L, B, Q, K + 1]
+ * @param boxes `cxcywh` [L, B, Q, 4]
+ * @returns [L * B, Q, G]
+ */
+export function matchingCost(logits: Tensor, boxes: Tensor, targets: Targets): Tensor {
+  const [layers, batch, queries, classes] = logits.shape as [number, number, number, number];
+  const count = targets.boxes.shape[1]!, problems = layers * batch;
+  const predicted = tf.reshape(boxes, [problems, queries, 4]), wanted = forLayers(targets.boxes, layers);
+  const probabilities = tf.softmax(tf.reshape(logits, [problems, queries, classes]));
+  const probability = tf.matMul(probabilities, forLayers(oneHotLabels(targets, classes), layers), false, true);
+  const distance = tf.sum(tf.abs(tf.sub(tf.reshape(predicted, [problems, queries, 1, 4]), tf.reshape(wanted, [problems, 1, count, 4]))), -1);
+  const overlap = generalizedIoU(cxcywhToXyxy(predicted), cxcywhToXyxy(wanted));
+  const { classification, l1, giou } = DETECTION_WEIGHTS;
+  return tf.sub(tf.sub(tf.mul(distance, l1), tf.mul(overlap, giou)), classification === 1 ? probability : tf.mul(probability, classification));
+}
+
+/**
+ * Bipartite matching of DETR (section 3.1), for every decoder layer on its own; outside of the gradient.
+ * @param logits [L, B, Q, K + 1]
+ * @param boxes `cxcywh` [L, B, Q, 4]
+ * @returns [L * B, G, Q]: one-hot rows, zero rows for padding
+ */
+export function match(logits: Tensor, boxes: Tensor, targets: Targets): Tensor {
+  return withoutGradient((p, b) => linearAssignment(matchingCost(p, b, targets), forLayers(validity(targets), logits.shape[0])), [logits, boxes]);
+}

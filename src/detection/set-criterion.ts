@@ -1,0 +1,59 @@
+import { tf, type Tensor } from '../tensor/tf.js';
+import { cxcywhToXyxy } from './boxes.js';
+import { generalizedIoUElementwise } from './giou.js';
+import { DETECTION_WEIGHTS, forLayers, match, oneHotLabels, validity, type Targets } from './matcher.js';
+
+/** Weight of "no object" in the cross-entropy (DETR's eos_coef). */
+export const NO_OBJECT_WEIGHT = 0.1;
+
+/** L_GT of Eq. 2.38 and its terms, unweighted, for each decoder layer; the last entry is the final layer's. */
+export interface SetLoss {
+  /** Weighted sum over terms and decoder layers, scalar. */
+  total: Tensor;
+  /** Weighted cross-entropy, [L]. */
+  classification: Tensor;
+  /** L1 distance of `cxcywh` boxes, [L]. */
+  l1: Tensor;
+  /** 1 - GIoU, [L]. */
+  giou: Tensor;
+  /** Which query each target is matched to: [L * B, G, Q], one-hot rows, zero rows for padding. */
+  assignment: Tensor;
+}
+
+/**
+ * Cross-entropy with the weighted mean of torch's F.cross_entropy: sum(w ce) / sum(w) for each decoder layer, w = 0.1 where
+ * a query is matched to no object. logits [L, B, Q, K + 1], assignment [L * B, G, Q] -> [L].
+ */
+function classificationLoss(logits: Tensor, targets: Targets, assignment: Tensor): Tensor {
+  const [layers, batch, queries, classes] = logits.shape as [number, number, number, number];
+  const matched = tf.matMul(assignment, forLayers(oneHotLabels(targets, classes), layers), true, false); // [L * B, Q, K + 1]
+  const free = tf.reshape(tf.sub(1, tf.sum(assignment, 1)), [layers * batch, queries, 1]);
+  const noObject = tf.tensor1d(Float32Array.from({ length: classes }, (_, i) => (i === classes - 1 ? NO_OBJECT_WEIGHT : 0)));
+  const weights = tf.reshape(tf.add(matched, tf.mul(free, noObject)), [layers, batch * queries * classes]);
+  const shares = tf.div(weights, tf.sum(weights, 1, true));
+  return tf.neg(tf.sum(tf.mul(shares, tf.reshape(tf.logSoftmax(logits), [layers, batch * queries * classes])), 1));
+}
+
+/**
+ * DETR's set criterion (`SetCriterion`): every decoder layer is matched on its own and contributes cross-entropy (weight 1),
+ * L1 (5) and GIoU (2); box terms are divided by the number of boxes in the batch, at least 1. Images without objects and
+ * batches without boxes are fine. Matching and targets are constants to the gradient.
+ * @param logits [L, B, Q, K + 1]
+ * @param boxes `cxcywh` [L, B, Q, 4]
+ */
+export function setCriterion(logits: Tensor, boxes: Tensor, targets: Targets): SetLoss {
+  const [layers, batch, queries] = logits.shape as [number, number, number, number];
+  const count = targets.labels.shape[1]!, problems = layers * batch;
+  const assignment = match(logits, boxes, targets);
+  const valid = validity(targets);
+  const boxCount = tf.maximum(tf.sum(valid), 1);
+  const mask = forLayers(valid, layers), wanted = forLayers(targets.boxes, layers);
+  const predicted = tf.matMul(assignment, tf.reshape(boxes, [problems, queries, 4])); // [L * B, G, 4]
+  const perLayer = (values: Tensor): Tensor => tf.div(tf.sum(tf.reshape(tf.mul(values, mask), [layers, batch * count]), 1), boxCount);
+  const classification = classificationLoss(logits, targets, assignment);
+  const l1 = perLayer(tf.sum(tf.abs(tf.sub(predicted, wanted)), -1));
+  const giou = perLayer(tf.sub(1, generalizedIoUElementwise(cxcywhToXyxy(predicted), cxcywhToXyxy(wanted))));
+  const weights = DETECTION_WEIGHTS;
+  const total = tf.sum(tf.add(tf.mul(classification, weights.classification), tf.add(tf.mul(l1, weights.l1), tf.mul(giou, weights.giou))));
+  return { total, classification, l1, giou, assignment };
+}

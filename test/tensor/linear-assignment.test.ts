@@ -1,0 +1,84 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { linearSumAssignment } from '../../src/detection/hungarian.js';
+import { useBackend } from '../../src/tensor/backend.js';
+import { linearAssignment } from '../../src/tensor/linear-assignment.js';
+import { RandomStream } from '../../src/tensor/random.js';
+import { tf } from '../../src/tensor/tf.js';
+
+/** One problem: cost [Q][G] and which of the G boxes are real -> query of each box, -1 for padding. */
+function assign(cost: number[][], valid: boolean[]): number[] {
+  return tf.tidy(() => {
+    const rows = linearAssignment(tf.tensor3d([cost]), tf.tensor2d([valid.map(Number)])).arraySync() as number[][][];
+    return rows[0].map((row) => {
+      if (row.some((v) => v !== 0 && v !== 1) || row.filter((v) => v === 1).length > 1) throw new Error(`no one-hot row: ${row.join()}`);
+      return row.indexOf(1);
+    });
+  });
+}
+
+/** The lowest total by trying every way. */
+function lowestTotal(cost: number[][], valid: boolean[], box = 0, used = new Set<number>()): number {
+  if (box === valid.length) return 0;
+  if (!valid[box]) return lowestTotal(cost, valid, box + 1, used);
+  return Math.min(...cost.map((row, query) => (used.has(query) ? Infinity : row[box] + lowestTotal(cost, valid, box + 1, new Set([...used, query])))));
+}
+
+const totalOf = (cost: number[][], queries: number[]): number => queries.reduce((sum, query, box) => (query < 0 ? sum : sum + cost[query][box]), 0);
+
+test.serial('by hand: the second box takes the first one\'s favourite, which moves on', async (t) => {
+  await useBackend('cpu');
+  t.deepEqual(assign([[1, 1], [2, 9], [8, 9]], [true, true]), [1, 0]); // 2 + 1, not 1 + 9
+  t.deepEqual(assign([[1, 1], [2, 9], [8, 9]], [true, false]), [0, -1]);
+  t.deepEqual(assign([[1, 1], [2, 9], [8, 9]], [false, false]), [-1, -1]);
+});
+
+test.serial('the total is the lowest of all assignments, ties and padding included', async (t) => {
+  await useBackend('cpu');
+  const problem = fc.integer({ min: 1, max: 4 }).chain((boxes) => fc.record({
+    cost: fc.array(fc.array(fc.integer({ min: -3, max: 3 }), { minLength: boxes, maxLength: boxes }), { minLength: boxes, maxLength: 6 }),
+    valid: fc.array(fc.boolean(), { minLength: boxes, maxLength: boxes }),
+  }));
+  fc.assert(fc.property(problem, ({ cost, valid }) => {
+    const queries = assign(cost, valid), taken = queries.filter((q) => q >= 0);
+    return queries.every((q, i) => q >= 0 === valid[i]) && new Set(taken).size === taken.length && totalOf(cost, queries) === lowestTotal(cost, valid);
+  }), { numRuns: 150 });
+  t.pass();
+});
+
+test.serial('48 problems of 25 queries and 6 boxes at once, and 8 boxes: the totals of the Hungarian algorithm', async (t) => {
+  await useBackend('wasm');
+  const random = new RandomStream(4);
+  for (const [problems, queries, boxes, numRuns] of [[48, 25, 6, 10], [3, 8, 8, 2], [5, 9, 7, 4]]) {
+    for (let run = 0; run < numRuns; run++) {
+      const crowded = run % 2 === 0 ? 0.1 : 3; // boxes that want the same queries
+      const common = Float32Array.from({ length: queries }, () => random.normal());
+      const cost = Float32Array.from({ length: problems * queries * boxes }, (_, i) => common[Math.floor(i / boxes) % queries] + crowded * random.normal());
+      const valid = Float32Array.from({ length: problems * boxes }, () => (random.uniform() < 0.7 ? 1 : 0));
+      const got = linearAssignment(tf.tensor3d(cost, [problems, queries, boxes]), tf.tensor2d(valid, [problems, boxes])).dataSync();
+      for (let p = 0; p < problems; p++) {
+        const real = Array.from({ length: boxes }, (_, g) => g).filter((g) => valid[p * boxes + g] === 1);
+        const at = (q: number, g: number): number => cost[(p * queries + q) * boxes + g];
+        const columns = linearSumAssignment(real.flatMap((g) => Array.from({ length: queries }, (_, q) => at(q, g))), real.length, queries).columns;
+        const wanted = real.reduce((sum, g, i) => sum + at(columns[i], g), 0);
+        let total = 0;
+        const perQuery = new Array<number>(queries).fill(0);
+        for (let g = 0; g < boxes; g++) {
+          for (let q = 0; q < queries; q++) {
+            const hit = got[(p * boxes + g) * queries + q];
+            total += hit * at(q, g);
+            perQuery[q] += hit;
+          }
+        }
+        t.is(perQuery.reduce((a, b) => a + b), real.length);
+        t.true(Math.max(...perQuery) <= 1);
+        t.true(Math.abs(total - wanted) < 1e-4, `problem ${p}: ${total} where ${wanted} is possible`);
+      }
+    }
+  }
+});
+
+test.serial('too many boxes, or more than queries, are refused', (t) => {
+  t.throws(() => linearAssignment(tf.zeros([1, 20, 9]), tf.zeros([1, 9])), { message: /1 to 8 boxes/ });
+  t.throws(() => linearAssignment(tf.zeros([1, 3, 4]), tf.zeros([1, 4])), { message: /at least 4/ });
+});
