@@ -59,11 +59,10 @@ export function cocoAveragePrecision(truth: GroundTruthTable, detections: Detect
   /** [category][area range][threshold] */
   const curves = truth.categories.map((_, k) => {
     const annotations = groupAt(annotationsOf, k), ranked = groupAt(detectionsOf, k);
+    const ranks = ranksWithinImages(ranked, detections.image, truth.imageIds.length);
     const images = imagesOf(ranked, annotations, truth, detections);
-    const ranks = new Int32Array(ranked.length); // among the detections of the image
-    for (const { places } of images) places.forEach((place, rank) => { ranks[place] = rank; });
     return areaRanges.map((_range, a) => {
-      const outcomes = new Uint8Array(T * ranked.length); // ignored until matched
+      const outcomes = unmatchedOutcomes(ranked, ranks, outside[a]);
       for (const image of images) matchDetections(image, ignored[a], truth.crowd, outside[a], outcomes);
       const positives = annotations.reduce((sum, g) => sum + 1 - ignored[a][g], 0);
       return iouThresholds.map((_iou, t) => precisionAndRecall(outcomes.subarray(t * ranked.length, (t + 1) * ranked.length), ranks, positives));
@@ -85,14 +84,29 @@ export function cocoAveragePrecision(truth: GroundTruthTable, detections: Detect
   };
 }
 
-/** One category's detections and annotations image by image, where there are detections; the best 100 of them. */
+/** The place of each detection among those of its image, 0 for the best. */
+function ranksWithinImages(ranked: Int32Array, image: Int32Array, imageCount: number): Int32Array {
+  const seen = new Int32Array(imageCount);
+  return ranked.map((d) => seen[image[d]]++);
+}
+
+/** What becomes of detections on images without annotations, [10 thresholds, places]: false positives, where they are in the area range and the limit. */
+function unmatchedOutcomes(ranked: Int32Array, ranks: Int32Array, outside: Uint8Array): Uint8Array {
+  const outcomes = new Uint8Array(T * ranked.length), limit = detectionLimits[2], { ignored, falsePositive } = outcome;
+  ranked.forEach((d, place) => { outcomes[place] = ranks[place] >= limit || outside[d] ? ignored : falsePositive; });
+  for (let t = 1; t < T; t++) outcomes.copyWithin(t * ranked.length, 0, ranked.length);
+  return outcomes;
+}
+
+/** One category on the images that have both detections, the best 100, and annotations of it. */
 function imagesOf(ranked: Int32Array, annotations: Int32Array, truth: GroundTruthTable, detections: DetectionTable): ImageMatch[] {
   const imageCount = truth.imageIds.length;
-  const placesOf = groupInOrder(ranked.map((d) => detections.image[d]), imageCount), annotationsOf = groupInOrder(truth.image, imageCount, annotations);
+  const placesOf = groupInOrder(ranked.map((d) => detections.image[d]), imageCount);
+  const annotationsOf = groupInOrder(truth.image, imageCount, annotations);
   const images: ImageMatch[] = [];
   for (let image = 0; image < imageCount; image++) {
-    if (placesOf.starts[image] === placesOf.starts[image + 1]) continue;
-    const places = groupAt(placesOf, image).subarray(0, detectionLimits.at(-1)), objects = groupAt(annotationsOf, image);
+    const places = groupAt(placesOf, image).subarray(0, detectionLimits[2]), objects = groupAt(annotationsOf, image);
+    if (places.length === 0 || objects.length === 0) continue;
     const best = places.map((place) => ranked[place]);
     images.push({ detections: best, places, annotations: objects, ious: cocoIou(best, detections.boxes, objects, truth.boxes, truth.crowd) });
   }
@@ -116,14 +130,15 @@ interface Curve {
  */
 function precisionAndRecall(outcomes: Uint8Array, ranks: Int32Array, positives: number): Curve {
   if (positives === 0) return { precision: -1, recalls: detectionLimits.map(() => -1) };
+  const { truePositive, falsePositive } = outcome;
   const precisions: number[] = [], found = detectionLimits.map(() => 0);
   let falsePositives = 0;
   for (let place = 0; place < outcomes.length; place++) {
-    if (outcomes[place] === outcome.falsePositive) falsePositives++;
-    if (outcomes[place] !== outcome.truePositive) continue;
+    if (outcomes[place] === falsePositive) falsePositives++;
+    if (outcomes[place] !== truePositive) continue;
     const truePositives = precisions.length + 1;
     precisions.push(truePositives / (falsePositives + truePositives + Number.EPSILON));
-    detectionLimits.forEach((limit, m) => { if (ranks[place] < limit) found[m]++; });
+    for (let m = 0; m < found.length; m++) if (ranks[place] < detectionLimits[m]) found[m]++;
   }
   for (let i = precisions.length - 1; i > 0; i--) precisions[i - 1] = Math.max(precisions[i - 1], precisions[i]);
   let sum = 0;

@@ -51,6 +51,7 @@ export function cocoIou(detections: Int32Array, detectionBoxes: Float64Array, an
  */
 export function matchDetections({ detections, places, annotations, ious }: ImageMatch, ignored: Uint8Array, crowd: Uint8Array, outside: Uint8Array, outcomes: Uint8Array): void {
   const count = annotations.length, ranked = outcomes.length / iouThresholds.length;
+  const { ignored: neither, truePositive, falsePositive } = outcome;
   const order = [...annotations.keys()].sort((a, b) => ignored[annotations[a]] - ignored[annotations[b]]);
   const taken = new Uint8Array(count);
   for (let t = 0; t < iouThresholds.length; t++) {
@@ -66,7 +67,7 @@ export function matchDetections({ detections, places, annotations, ious }: Image
       }
       if (match >= 0) taken[match] = 1;
       const excused = match >= 0 ? ignored[annotations[match]] : outside[detections[d]];
-      outcomes[t * ranked + places[d]] = excused ? outcome.ignored : match >= 0 ? outcome.truePositive : outcome.falsePositive;
+      outcomes[t * ranked + places[d]] = excused ? neither : match >= 0 ? truePositive : falsePositive;
     }
   }
 }
