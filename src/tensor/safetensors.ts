@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
-import { sizeOf } from './parameters.js';
 import { parseStrictJson, type StrictJson } from './strict-json.js';
 
 /** One array of a safetensors file, row-major. F16 and BF16 are widened to F32 when they are read. */
@@ -151,7 +150,8 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
   let at = 0;
   for (const [name, { dtype, shape, data }] of arrays) {
     if (FORBIDDEN_NAMES.has(name) || name === '__metadata__') throw new Error(`'${name}' can't name an array`);
-    if (data.length !== sizeOf(shape)) throw new Error(`'${name}' has ${data.length} elements, its shape [${shape.join(', ')}] asks for ${sizeOf(shape)}`);
+    const elements = shape.reduce((product, d) => product * d, 1);
+    if (data.length !== elements) throw new Error(`'${name}' has ${data.length} elements, its shape [${shape.join(', ')}] asks for ${elements}`);
     header.push([name, { dtype, shape, data_offsets: [at, (at += data.byteLength)] }]);
   }
   const json = Buffer.from(`{${header.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`);
