@@ -59,7 +59,7 @@ function averagePrecision(precisions: readonly number[], positives: number): Voc
   if (positives === 0) return { ap11: -1, apAll: -1 };
   const falling = [...precisions];
   for (let i = falling.length - 1; i > 0; i--) falling[i - 1] = Math.max(falling[i - 1], falling[i]);
-  let ap11 = 0;
-  for (let tenth = 0; tenth <= 10; tenth++) ap11 += (falling[Math.max(0, Math.ceil((tenth * positives) / 10) - 1)] ?? 0) / 11;
-  return { ap11, apAll: falling.reduce((sum, p) => sum + p / positives, 0) };
+  let sum = 0;
+  for (let tenth = 0; tenth <= 10; tenth++) sum += falling[Math.max(0, Math.ceil((tenth * positives) / 10) - 1)] ?? 0;
+  return { ap11: sum / 11, apAll: falling.reduce((area, p) => area + p, 0) / positives };
 }
