@@ -1,0 +1,65 @@
+import { crc32, deflateSync } from 'node:zlib';
+import { FONT_FILES, svgToPng } from './render.js';
+import { textWidth } from './text-width.js';
+
+/** A box to draw over an image: [x0, y0, x1, y1] in image pixels, with an optional label and colour. */
+export interface PictureBox {
+  box: readonly [number, number, number, number];
+  label?: string;
+  colour?: string;
+}
+
+/** Colours that stay apart with the common kinds of colour blindness, for boxes without one. */
+const COLOURS = ['#e69f00', '#56b4e9', '#00a878', '#f0e442', '#d55e00', '#cc79a7'];
+const FONT_SIZE = 13;
+
+/** A PNG of RGB bytes [H, W, 3], stored without compression, so that its bytes depend on nothing but the image. */
+export function plainPng(rgb: Uint8Array, width: number, height: number): Buffer {
+  if (rgb.length !== 3 * width * height) throw new RangeError(`an RGB image of ${width}x${height} has ${3 * width * height} bytes, not ${rgb.length}`);
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 2, 0, 0, 0], 8);
+  const rows = Buffer.alloc(height * (1 + 3 * width));
+  for (let y = 0; y < height; y++) rows.set(rgb.subarray(3 * width * y, 3 * width * (y + 1)), y * (1 + 3 * width) + 1);
+  const chunk = (type: string, data: Uint8Array): Buffer => {
+    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+    const ends = Buffer.alloc(8);
+    ends.writeUInt32BE(data.length, 0);
+    ends.writeUInt32BE(crc32(body), 4);
+    return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
+  };
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows, { level: 0 })), chunk('IEND', new Uint8Array())]);
+}
+
+/**
+ * An image [H, W, 3] of RGB bytes with its boxes drawn over it, as PNG about `size` pixels wide (enlarged by a whole
+ * number, so that pixels stay square and sharp).
+ * @throws RangeError when the bytes don't fit the size.
+ */
+export function pictureWithBoxes(rgb: Uint8Array, width: number, height: number, boxes: readonly PictureBox[] = [], size = 512): Buffer {
+  const zoom = Math.max(1, Math.round(size / width));
+  const image = plainPng(rgb, width, height).toString('base64');
+  const drawn = boxes.map(({ box: [x0, y0, x1, y1], label, colour }, i) => {
+    const ink = colour ?? COLOURS[i % COLOURS.length];
+    const frame = `<rect x="${zoom * x0}" y="${zoom * y0}" width="${zoom * (x1 - x0)}" height="${zoom * (y1 - y0)}" fill="none" stroke="${ink}" stroke-width="3"/>`;
+    return label === undefined ? frame : frame + tag(label, ink, zoom * x0, zoom * y0, zoom * width);
+  });
+  const size2 = `width="${zoom * width}" height="${zoom * height}"`;
+  return svgToPng(
+    `<svg xmlns="http://www.w3.org/2000/svg" ${size2}><image ${size2} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${drawn.join('')}</svg>`,
+    1,
+  );
+}
+
+/** A label on its own ground above the box, or inside it at the top of the image. */
+function tag(label: string, ink: string, x: number, y: number, limit: number): string {
+  const width = textWidth(label, FONT_FILES[1], FONT_SIZE) + 8;
+  const left = Math.max(0, Math.min(x - 1.5, limit - width));
+  const top = y >= 19 ? y - 19 : y;
+  const text = `<text x="${left + 4}" y="${top + 14}" font-family="DejaVu Sans" font-weight="bold" font-size="${FONT_SIZE}" fill="#10131a">${escapeXml(label)}</text>`;
+  return `<rect x="${left}" y="${top}" width="${width}" height="19" fill="${ink}"/>${text}`;
+}
+
+const escapeXml = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
