@@ -1,5 +1,6 @@
 import { quantizeOperand } from '../quantizer/quantize.js';
 import { linearWith } from '../quantizer/quantized-linear.js';
+import { split } from '../tensor/split.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import { dense, type Forward } from './forward.js';
 
@@ -38,8 +39,8 @@ function mergeHeads(x: Tensor): Tensor {
  */
 export function multiHeadAttention(forward: Forward, name: string, query: Tensor, key: Tensor, value: Tensor, heads: number): Attended {
   const { parameters, quantization, observe } = forward;
-  const weights = tf.split(parameters[`${name}.in_proj_weight`], 3, 0);
-  const biases = tf.split(parameters[`${name}.in_proj_bias`], 3, 0);
+  const weights = split(parameters[`${name}.in_proj_weight`], 3, 0);
+  const biases = split(parameters[`${name}.in_proj_bias`], 3, 0);
   const { attentionBits } = quantization(name);
   const operand = (letter: 'q' | 'k' | 'v', i: number, x: Tensor): Tensor => {
     const module = `${name}.${letter}_proj`;
