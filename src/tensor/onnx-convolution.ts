@@ -52,13 +52,10 @@ function inputGradient(b: GraphBuilder, dy: Value, filter: Value, xShape: readon
   return b.one('OnnxConvTranspose', { x: channelsFirst(b, dy), filter: plain }, { strides, pads: [top, left, bottom, right], kernel: [kh, kw], outputPadding: extra }, shape);
 }
 
-/** dL/dfilter: for each image dy [O, M] times the unfolded input [M, kh kw C]; the sum over the images last. */
+/** dL/dfilter: the unfolded input [B M, kh kw C], transposed, times dy [B M, O]. */
 function filterGradient(b: GraphBuilder, x: Value, dy: Value, filterShape: readonly number[], attributes: Record<string, unknown>): Value {
   const { strides, pads, kernel: [kh, kw], output: [oh, ow] } = geometry(x.shape, filterShape, attributes);
-  const [B, , , C] = x.shape, O = filterShape[3], M = oh * ow, K = kh * kw * C;
-  const columns = b.one('OnnxUnfold', { x: channelsFirst(b, x) }, { strides, pads, kernel: [kh, kw], output: [oh, ow] }, spec([B, K, M]));
-  const rows = b.reshape(channelsFirst(b, dy), [B, O, M]);
-  const perImage = b.one('BatchMatMul', { a: columns, b: rows }, { transposeA: false, transposeB: true }); // [B, K, O]
-  return b.reshape(b.one('Sum', { x: perImage }, { axis: [0], keepDims: false }), filterShape);
+  const [B, , , C] = x.shape, O = filterShape[3], rows = B * oh * ow;
+  const columns = b.one('OnnxUnfold', { x }, { strides, pads, kernel: [kh, kw], output: [oh, ow] }, spec([rows, kh * kw * C]));
+  return b.reshape(b.one('BatchMatMul', { a: columns, b: b.reshape(dy, [rows, O]) }, { transposeA: true, transposeB: false }), filterShape);
 }
-

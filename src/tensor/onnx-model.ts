@@ -36,6 +36,9 @@ export class OnnxModelWriter {
   /** Number of nodes so far. */
   nodes = 0;
 
+  /** @param channelBlock block of onnxruntime's blocked convolutions on this machine; 1: there are none. */
+  constructor(readonly channelBlock = 1) {}
+
   input(name: string, shape: readonly number[], dtype: DataType): OnnxTensor {
     const tensor = { name, shape, dtype };
     writeValueInfo(this.#inputs, 11, tensor);
@@ -67,7 +70,7 @@ export class OnnxModelWriter {
   }
 
   nodeWithOutputs(op: string, inputs: readonly (OnnxTensor | undefined)[], outputs: readonly { shape: readonly number[]; dtype: OnnxType }[], attributes: Record<string, OnnxAttribute> = {}, domain = ''): OnnxTensor[] {
-    const key = `${op}(${inputs.map((i) => i?.name ?? '').join()})${JSON.stringify(attributes)}`;
+    const key = `${domain}${op}(${inputs.map((i) => i?.name ?? '').join()})${JSON.stringify(attributes)}`;
     let known = this.#known.get(key);
     if (!known) {
       known = outputs.map((o) => ({ ...o, name: `%${this.#count++}` }));
@@ -84,7 +87,7 @@ export class OnnxModelWriter {
     const body = Buffer.concat(parts);
     graph.uint32(varint(1)).int64(9);
     graph.uint32(block(7)).bytes(body);
-    for (const [domain, version] of [['', 18], ['com.microsoft', 1]] as const) {
+    for (const [domain, version] of [['', 18], ['com.microsoft', 1], ['com.microsoft.nchwc', 1]] as const) {
       graph.uint32(block(8)).fork().uint32(block(1)).string(domain).uint32(varint(2)).int64(version).ldelim();
     }
     return graph.finish();
