@@ -53,6 +53,17 @@ test('detections inside of a crowd count neither for nor against, as many as the
   t.true(Math.abs(evaluateDetections(objects, [...inside, outside, detection(1, 1, [0, 0, 10, 10], 0.5)]).ap - 0.5) < 1e-12);
 });
 
+test('an object that counts goes before a crowd that covers the detection better', (t) => {
+  const objects = truth([annotation(1, 1, [0, 0, 100, 100], { iscrowd: 1 }), annotation(1, 1, [0, 0, 10, 10])]);
+  t.true(Math.abs(evaluateDetections(objects, [detection(1, 1, [0, 0, 10, 8], 0.9)]).ap50 - 1) < 1e-12); // IoU 0.8, and all of it in the crowd
+});
+
+test('a false positive of just 1024 pixels is one among the small and among the medium', (t) => {
+  const objects = truth([annotation(1, 1, [0, 0, 32, 32])]);
+  const { apSmall, apMedium } = evaluateDetections(objects, [detection(1, 1, [100, 100, 32, 32], 0.9), detection(1, 1, [0, 0, 32, 32], 0.5)]);
+  t.true(near([apSmall, apMedium], [0.5, 0.5], 1e-12));
+});
+
 test('a false positive larger than the range of areas is no false positive in it; 1024 pixels are small and medium', (t) => {
   const objects = truth([annotation(1, 1, [0, 0, 32, 32])]);
   const result = evaluateDetections(objects, [detection(1, 1, [100, 100, 200, 200], 0.9), detection(1, 1, [0, 0, 32, 32], 0.5)]);

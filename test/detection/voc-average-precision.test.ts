@@ -49,6 +49,11 @@ test('difficult objects: finding them, even twice, counts neither for nor agains
   t.is(evaluate(1, 1, objects.slice(1), guesses).apAll, -1);
 });
 
+test('of two objects that a detection covers alike, the first counts', (t) => {
+  const objects = [{ image: 0, label: 0, box: ten }, { image: 0, label: 0, box: ten, difficult: true }];
+  t.is(evaluate(1, 1, objects, [{ image: 0, label: 0, box: ten, score: 0.5 }]).apAll, 1);
+});
+
 test('the mean leaves classes without objects out', (t) => {
   const { ap11, apAll, classes } = evaluate(1, 3, [{ image: 0, label: 0, box: ten }, { image: 0, label: 2, box: ten }], [{ image: 0, label: 0, box: ten, score: 0.5 }, { image: 0, label: 1, box: ten, score: 0.5 }]);
   t.true(near(ap11, 0.5) && near(apAll, 0.5));
