@@ -51,25 +51,6 @@ export interface DetectionTable {
   scores: Float64Array;
 }
 
-/** An image with its objects, as data sets here hand them out: `box` is `xyxy` in pixels, `label` is 0 to K - 1. */
-export interface LabelledImage {
-  objects: readonly { label: number; box: Box; difficult?: boolean }[];
-}
-
-/**
- * Ground truth for `evaluateDetections` from labelled images. The id of an image is its place in `images`, that of a category its label.
- * Difficult objects become crowds, which COCO's evaluation ignores (PAPER.md, decision A32).
- */
-export function cocoGroundTruth(images: readonly LabelledImage[], classNames: readonly string[]): CocoGroundTruth {
-  return {
-    images: images.map((_, id) => ({ id })),
-    categories: classNames.map((name, id) => ({ id, name })),
-    annotations: images.flatMap(({ objects }, image_id) => objects.map(({ label, box: [x0, y0, x1, y1], difficult }) => ({
-      image_id, category_id: label, bbox: [x0, y0, x1 - x0, y1 - y0] as const, area: (x1 - x0) * (y1 - y0), iscrowd: difficult ? 1 : 0, difficult: difficult ? 1 : 0,
-    }))),
-  };
-}
-
 type Entry = Record<string, unknown>;
 const isObject = (value: unknown): value is Entry => typeof value === 'object' && value !== null && !Array.isArray(value);
 const shown = (value: unknown): string => (value === undefined ? 'missing' : `${typeof value === 'number' ? value : JSON.stringify(value)}`.slice(0, 80));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
-import { cocoGroundTruth, detectionColumns, type CocoAnnotation, type CocoGroundTruth } from '../../src/detection/coco-annotations.js';
+import { detectionColumns, type CocoAnnotation, type CocoGroundTruth } from '../../src/detection/coco-annotations.js';
 import { evaluateDetections, type CocoSummary } from '../../src/detection/coco-average-precision.js';
 import type { CocoDetection } from '../../src/detection/detections.js';
 
@@ -84,13 +84,6 @@ test('an annotation with id 0 counts like any other', (t) => {
 test('no detection gives 0, no annotation -1', (t) => {
   t.deepEqual(twelve(evaluateDetections(truth([annotation(1, 1, [0, 0, 10, 10])]), [])), [0, 0, 0, 0, -1, -1, 0, 0, 0, 0, -1, -1]);
   t.deepEqual(twelve(evaluateDetections(truth([]), [detection(1, 1, [0, 0, 10, 10], 0.5)])), new Array(12).fill(-1));
-});
-
-test('ground truth from labelled images: difficult objects are crowds', (t) => {
-  const objects = cocoGroundTruth([{ objects: [] }, { objects: [{ label: 1, box: [10, 20, 30, 60] }, { label: 0, box: [0, 0, 5, 5], difficult: true }] }], ['cat', 'dog']);
-  t.deepEqual(objects.categories, [{ id: 0, name: 'cat' }, { id: 1, name: 'dog' }]);
-  t.deepEqual(objects.annotations[0], { image_id: 1, category_id: 1, bbox: [10, 20, 20, 40], area: 800, iscrowd: 0, difficult: 0 });
-  t.is(objects.annotations[1].iscrowd, 1);
 });
 
 const coordinate = fc.integer({ min: 0, max: 120 }), size = fc.integer({ min: 1, max: 120 });

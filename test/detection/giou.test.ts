@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
 import { useBackend } from '../../src/tensor/backend.js';
+import { compileStep } from '../../src/tensor/compile-step.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { boxCxcywhToXyxy, boxXywhToXyxy, boxXyxyToCxcywh, boxXyxyToXywh, cxcywhToXyxy, xyxyToCxcywh, type Box } from '../../src/detection/boxes.js';
 import { generalizedIoU, generalizedIoUElementwise, generalizedIoUOf, iouOf } from '../../src/detection/giou.js';
@@ -90,4 +91,17 @@ test.serial('gradients of elementwise GIoU: finite differences of the plain vers
     return (generalizedIoUOf(moved(step), b) - generalizedIoUOf(moved(-step), b)) / (2 * step);
   });
   t.true(near(ga.dataSync(), expected, 1e-4));
+});
+
+test.serial('compiled, pairwise GIoU and its gradients are those of torch as well', async (t) => {
+  const spec = (m: number) => ({ shape: [2, m, 4], dtype: 'float32' as const });
+  const step = await compileStep((_state, { a, b, weights }) => {
+    const giou = generalizedIoU(a, b);
+    const [gradientA, gradientB] = tf.grads((x, y) => tf.sum(tf.mul(generalizedIoU(x, y), weights)))([a, b]);
+    return { outputs: { giou, gradientA, gradientB } };
+  }, { state: {}, inputs: { a: spec(7), b: spec(5), weights: { shape: [2, 7, 5], dtype: 'float32' } } });
+  const { giou, gradientA, gradientB } = await step.run({ a: Float32Array.from(fixture.aXyxy), b: Float32Array.from(fixture.bXyxy), weights: Float32Array.from(fixture.weights) });
+  t.true(near(giou, fixture.giou, 2e-6));
+  t.true(near(gradientA, fixture.gradientA, 2e-4) && near(gradientB, fixture.gradientB, 2e-4));
+  await step.dispose();
 });

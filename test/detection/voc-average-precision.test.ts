@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
-import { cocoGroundTruth, detectionColumns, detectionTable, groundTruthTable } from '../../src/detection/coco-annotations.js';
-import type { Box } from '../../src/detection/boxes.js';
+import { detectionColumns, detectionTable, groundTruthTable } from '../../src/detection/coco-annotations.js';
+import { boxXyxyToXywh, type Box } from '../../src/detection/boxes.js';
 import { vocAveragePrecision, type VocSummary } from '../../src/detection/voc-average-precision.js';
 
 interface VocObject { image: number; label: number; box: Box; difficult?: boolean }
@@ -10,9 +10,13 @@ interface Guess { image: number; label: number; box: Box; score: number }
 
 /** Boxes here are `xyxy`. */
 function evaluate(imageCount: number, classCount: number, objects: VocObject[], guesses: Guess[]): VocSummary {
-  const images = Array.from({ length: imageCount }, (_, image) => ({ objects: objects.filter((o) => o.image === image) }));
-  const truth = groundTruthTable(cocoGroundTruth(images, Array.from({ length: classCount }, (_, k) => `class ${k}`)));
-  return vocAveragePrecision(truth, detectionTable(detectionColumns(guesses.map(({ image, label, box: [x0, y0, x1, y1], score }) => ({ image_id: image, category_id: label, bbox: [x0, y0, x1 - x0, y1 - y0], score }))), truth));
+  const truth = groundTruthTable({
+    images: Array.from({ length: imageCount }, (_, id) => ({ id })),
+    categories: Array.from({ length: classCount }, (_, id) => ({ id, name: `class ${id}` })),
+    annotations: objects.map(({ image, label, box, difficult }) => ({ image_id: image, category_id: label, bbox: boxXyxyToXywh(box), area: 1, difficult: Number(difficult ?? false) })),
+  });
+  const detections = guesses.map(({ image, label, box, score }) => ({ image_id: image, category_id: label, bbox: boxXyxyToXywh(box), score }));
+  return vocAveragePrecision(truth, detectionTable(detectionColumns(detections), truth));
 }
 
 const ten: Box = [0, 0, 10, 10], far: Box = [50, 50, 60, 60];
