@@ -16,6 +16,10 @@ export interface LoweringContext {
   inputs: OnnxTensor[];
   /** Shape and type of the first output. */
   out: TensorSpec;
+  /** The model's tensor of any value that has been lowered. */
+  tensorOf: (v: Value) => OnnxTensor;
+  /** The matrix product that an addition takes over as its bias. */
+  fused: (node: Node) => Node | undefined;
 }
 
 /** Writes one node of the graph as nodes of an ONNX model; gives a tensor for each output. */
@@ -86,6 +90,33 @@ const batchMatMul: OnnxLowering = ({ w, node, input, out }) => {
   return [w.node('FusedMatMul', [a, b], out.shape, { transA, transB, alpha: { float: 1 } }, 'float32', CONTRIB)];
 };
 
+/** x w + bias as one Gemm, where the product is used by this addition alone. */
+const add: OnnxLowering = (c) => {
+  const { w, node, input, out } = c;
+  for (const [product, bias] of [['a', 'b'], ['b', 'a']]) {
+    const matmul = inputOf(node, product).node;
+    if (matmul && c.fused(node) === matmul) {
+      const [a, b] = matmul.inputs.map(c.tensorOf);
+      return [w.node('Gemm', [a, b, input(bias)], out.shape, { transA: matmul.attributes.transposeA ? 1 : 0, transB: matmul.attributes.transposeB ? 1 : 0 })];
+    }
+  }
+  return binary('Add')(c);
+};
+
+/** The matrix products that an addition of a vector takes over: used once, two-dimensional. */
+function biasFusions(graph: Graph): { into: Map<Node, Node>; fused: Set<Node> } {
+  const uses = new Map<Value, number>();
+  for (const v of [...graph.nodes.flatMap((n) => n.inputs), ...graph.outputs.values()]) uses.set(v, (uses.get(v) ?? 0) + 1);
+  const into = new Map<Node, Node>();
+  for (const node of graph.nodes) {
+    if (node.op !== 'Add') continue;
+    for (const [x, bias] of [node.inputs, [node.inputs[1], node.inputs[0]]]) {
+      if (x.node?.op === 'BatchMatMul' && x.shape.length === 2 && uses.get(x) === 1 && bias.shape.length === 1 && bias.shape[0] === x.shape[1]) into.set(node, x.node);
+    }
+  }
+  return { into, fused: new Set(into.values()) };
+}
+
 const pool = (op: string): OnnxLowering => ({ node }) => { throw new Error(`${op} with attributes ${JSON.stringify(node.attributes)} has no lowering to ONNX yet`); };
 
 /** Lowerings of tfjs's kernels, by name. */
@@ -102,7 +133,7 @@ const lowerings: Record<string, OnnxLowering> = {
   },
   ClipByValue: ({ w, node, input, out }) => [w.node('Clip', [input('x'), w.scalar(node.attributes.clipValueMin as number), w.scalar(node.attributes.clipValueMax as number)], out.shape)],
   Cast: ({ w, input, out }) => [cast(w, input('x'), out.dtype)],
-  Add: binary('Add'), Sub: binary('Sub'), Multiply: binary('Mul'), RealDiv: binary('Div'), Maximum: binary('Max'), Minimum: binary('Min'), Pow: binary('Pow'),
+  Add: add, Sub: binary('Sub'), Multiply: binary('Mul'), RealDiv: binary('Div'), Maximum: binary('Max'), Minimum: binary('Min'), Pow: binary('Pow'),
   Equal: binary('Equal'), Greater: binary('Greater'), GreaterEqual: binary('GreaterOrEqual'), Less: binary('Less'), LessEqual: binary('LessOrEqual'), LogicalAnd: binary('And'), LogicalOr: binary('Or'),
   NotEqual: ({ w, input, out }) => [w.node('Not', [w.node('Equal', [input('a'), input('b')], out.shape, {}, 'bool')], out.shape, {}, 'bool')],
   Select: ({ w, input, out }) => [w.node('Where', [input('condition'), input('t'), input('e')], out.shape, {}, out.dtype)],
@@ -181,19 +212,21 @@ export function lowerToOnnx(traced: Graph, channelBlock = 1, name = 'step'): { m
     }
     return t;
   };
+  const { into, fused } = biasFusions(graph);
   for (const node of graph.nodes) {
-    const results = lowerNode(w, node, tensorOf);
+    if (fused.has(node)) continue;
+    const results = lowerNode(w, node, tensorOf, (n) => into.get(n));
     node.outputs.forEach((v, i) => tensors.set(v, results[i]));
   }
   for (const [key, v] of graph.outputs) w.output(tensorOf(v), key);
   return { model: w.finish(name), graph, nodes: w.nodes };
 }
 
-function lowerNode(w: OnnxModelWriter, node: Node, tensorOf: (v: Value) => OnnxTensor): OnnxTensor[] {
+function lowerNode(w: OnnxModelWriter, node: Node, tensorOf: (v: Value) => OnnxTensor, fused: (node: Node) => Node | undefined): OnnxTensor[] {
   const out = node.outputs[0];
   const lowering = lowerings[node.op];
   if (!lowering) throw new Error(`kernel ${node.op} has no lowering to ONNX (inputs ${node.inputs.map((v) => `[${v.shape.join(', ')}]`).join(', ')}): add one to src/tensor/onnx-lowering.ts`);
-  return lowering({ w, node, input: (name) => tensorOf(inputOf(node, name)), inputs: node.inputs.map(tensorOf), out });
+  return lowering({ w, node, input: (name) => tensorOf(inputOf(node, name)), get inputs() { return node.inputs.map(tensorOf); }, out, tensorOf, fused });
 }
 
 function constantTensor(w: OnnxModelWriter, v: Value): OnnxTensor {

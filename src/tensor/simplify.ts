@@ -81,8 +81,11 @@ const arithmetic: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) 
   if (op === 'Pow' && isUniform(c, 2)) return [same(b.one('Square', { x: a }))];
   if (op === 'Pow' && isUniform(c, 1)) return [same(a)];
   if (op === 'Neg' && producer(x, 'Neg')) return [x.node!.inputs[0]];
+  if (op === 'Step') {
+    const rectified = producer(x, 'Relu'); // step(relu(z)) = step(z)
+    if (rectified) return b.emit('Step', { x: rectified.inputs[0] }, attributes);
+  }
   if (op === 'SquaredDifference') return b.emit('Square', { x: b.one('Sub', { a, b: c }) });
-  if (op === 'Step' && !attributes.alpha) return b.emit('Sign', { x: b.one('Relu', { x }) });
   return undefined;
 };
 
