@@ -1,7 +1,6 @@
 import { UserError } from '../errors.js';
 import type { Box } from './boxes.js';
-import type { CocoDetection, Detections } from './detections.js';
-import { emptyDetections } from './detections.js';
+import { emptyDetections, type CocoDetection, type Detections } from './detections.js';
 
 /** One object. `bbox` is left, top, width, height in pixels; `area` is that of the object's mask where it has one, of the box otherwise. */
 export interface CocoAnnotation {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { Command } from 'commander';
+import fc from 'fast-check';
 import { evaluateCommand, evaluationReport } from '../../src/cli/evaluate.js';
+import { detectionColumns, detectionTable, groundTruthTable } from '../../src/detection/coco-annotations.js';
 import { UserError } from '../../src/errors.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'evaluate-'));
@@ -92,4 +94,24 @@ for (const [what, content, message] of wrongAnnotations) {
 
 test('a missing file is named', (t) => {
   t.throws(() => evaluationReport({ annotations: path.join(folder, 'none.json'), detections: file([]) }), { instanceOf: UserError, message: /none\.json can't be read .*: give the COCO annotations/ });
+});
+
+test('any JSON in any place is read or refused in one sentence, never a crash', (t) => {
+  const good = groundTruthTable(truth);
+  const keys = fc.constantFrom(...Object.keys(annotation), 'score', 'difficult');
+  fc.assert(fc.property(fc.jsonValue(), keys, fc.constantFrom('images', 'categories', 'annotations'), (value, key, list) => {
+    const refusedOrRead = (f: () => unknown): void => {
+      try {
+        f();
+      } catch (error) {
+        t.true(error instanceof UserError && !error.message.includes('\n'), String(error));
+      }
+    };
+    refusedOrRead(() => groundTruthTable(value));
+    refusedOrRead(() => groundTruthTable({ ...truth, [list]: value }));
+    refusedOrRead(() => groundTruthTable({ ...truth, annotations: [{ ...annotation, [key]: value }] }));
+    refusedOrRead(() => detectionTable(detectionColumns(value), good));
+    refusedOrRead(() => detectionTable(detectionColumns([{ ...found, [key]: value }]), good));
+  }), { numRuns: 500 });
+  t.pass();
 });
