@@ -36,16 +36,19 @@ function explain(schema: ZodTypeAny, data: unknown, issue: ZodIssue): string {
 
 const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}...` : text);
 
-/** The schema at a path of object keys; undefined where the path leaves plain objects. */
+/** The schema at a path through objects and lists; undefined where the path leaves them. */
 function at(schema: ZodTypeAny, path: readonly (string | number)[]): ZodTypeAny | undefined {
-  return path.reduce<ZodTypeAny | undefined>((inside, key) => inside && shapeOf(inside)?.[key], schema);
+  return path.reduce<ZodTypeAny | undefined>((inside, key) => inside && (elementOf(inside) ?? shapeOf(inside)?.[key]), schema);
 }
 
+const elementOf = (schema: ZodTypeAny): ZodTypeAny | undefined => ('element' in schema ? (schema.element as ZodTypeAny) : undefined);
+
+/** The keys of an object's schema, optional or refined ones included. */
 function shapeOf(schema: ZodTypeAny | undefined): Record<string, ZodTypeAny> | undefined {
-  const inner = (schema?._def as { innerType?: ZodTypeAny; schema?: ZodTypeAny } | undefined);
-  if (schema && 'shape' in schema) return schema.shape as Record<string, ZodTypeAny>;
-  const next = inner?.innerType ?? inner?.schema;
-  return next && shapeOf(next);
+  if (schema === undefined) return undefined;
+  if ('shape' in schema) return schema.shape as Record<string, ZodTypeAny>;
+  const { innerType, schema: refined } = schema._def as { innerType?: ZodTypeAny; schema?: ZodTypeAny };
+  return shapeOf(innerType ?? refined);
 }
 
 /** Levenshtein's distance: the least number of letters added, taken away or changed. */

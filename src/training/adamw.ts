@@ -1,4 +1,5 @@
 import { tf, type Tensor } from '../tensor/tf.js';
+import { BETA1, BETA2, EPSILON } from './adamw-corrections.js';
 
 /** One parameter (or many, packed) with its gradient and the optimizer's memory of it; all of one shape. */
 export interface AdamWState {
@@ -24,9 +25,6 @@ export interface AdamWOptions {
   epsilon?: number;
 }
 
-/** PyTorch's defaults, which DETR and the paper keep. */
-export const BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
-
 /**
  * One step of AdamW (Loshchilov and Hutter, 2019), in the order of torch.optim.AdamW: decay, moments, update.
  * @returns the updated parameter and moments, of the parameter's shape
@@ -39,9 +37,4 @@ export function adamW({ parameter, gradient, first, second }: AdamWState, option
   const denominator = tf.add(tf.div(tf.sqrt(newSecond), tf.sqrt(correction2)), epsilon);
   const updated = tf.sub(decayed, tf.mul(tf.div(learningRate, correction1), tf.div(newFirst, denominator)));
   return { parameter: updated, first: newFirst, second: newSecond };
-}
-
-/** The bias corrections of a step. @param t optimizer steps including this one, from 1 */
-export function adamWCorrections(t: number, beta1 = BETA1, beta2 = BETA2): { correction1: number; correction2: number } {
-  return { correction1: 1 - beta1 ** t, correction2: 1 - beta2 ** t };
 }

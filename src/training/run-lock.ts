@@ -1,0 +1,54 @@
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { UserError, messageOf } from '../errors.js';
+
+/**
+ * Keeps two processes from training the same run. What a killed process left locked is taken over.
+ * @returns what unlocks it again
+ * @throws UserError when another process that is alive holds it
+ */
+export function lockRun(folder: string): () => void {
+  const file = path.join(folder, 'lock');
+  mkdirSync(folder, { recursive: true });
+  if (!tryLock(file)) {
+    const holder = Number(readHolder(file));
+    if (holder !== process.pid && isAlive(holder)) throw new UserError(`${folder} is being trained by process ${holder}: wait for it or stop it; if there is no such training, delete ${file}`);
+    rmSync(file, { force: true });
+    if (!tryLock(file)) throw new UserError(`${folder} was taken by another process just now: wait for it or stop it`);
+  }
+  return () => rmSync(file, { force: true });
+}
+
+function tryLock(file: string): boolean {
+  let handle: number;
+  try {
+    handle = openSync(file, 'wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new UserError(`${file} can't be written (${messageOf(error)}): free some space or check its permissions, then start again`);
+  }
+  try {
+    writeSync(handle, String(process.pid));
+  } finally {
+    closeSync(handle);
+  }
+  return true;
+}
+
+function readHolder(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // unlocked in the meantime
+  }
+}
+
+function isAlive(processId: number): boolean {
+  if (!Number.isInteger(processId) || processId <= 0) return false;
+  try {
+    process.kill(processId, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
