@@ -4,7 +4,12 @@ import { UserError, messageOf } from '../errors.js';
 type AddCommand = (program: Command) => void;
 
 /** Every command and how its file is loaded: only the one that is asked for is, so that starting stays quick. */
-export const commands: Record<string, () => Promise<AddCommand>> = {};
+export const commands: Record<string, () => Promise<AddCommand>> = {
+  data: async () => (await import('./data.js')).dataCommand,
+  evaluate: async () => (await import('./evaluate.js')).evaluateCommand,
+  figures: async () => (await import('./figures.js')).figuresCommand,
+  notebooks: async () => (await import('./notebooks.js')).notebooksCommand,
+};
 
 /**
  * Runs the command line.
@@ -27,7 +32,6 @@ export async function main(args: readonly string[], known = commands): Promise<n
 async function assemble(wanted: readonly (() => Promise<AddCommand>)[]): Promise<Command> {
   const program = new Command('qdetr')
     .description('Q-DETR, step by step: low-bit detection transformers, their training and the figures of the paper')
-    .helpCommand(false)
     .addHelpText('after', "\n'npx qdetr <command> --help' shows what a command can do.");
   for (const load of wanted) (await load())(program);
   inOneStyle(program);
@@ -36,7 +40,7 @@ async function assemble(wanted: readonly (() => Promise<AddCommand>)[]): Promise
 
 /** Commander's own errors come back as exceptions, for this command and those below it; unknown words are errors. */
 function inOneStyle(command: Command): void {
-  command.exitOverride().configureOutput({ writeErr: () => {} }).allowExcessArguments(false);
+  command.exitOverride().helpCommand(false).configureOutput({ writeErr: () => {} }).allowExcessArguments(false);
   command.commands.forEach(inOneStyle);
 }
 
