@@ -1,0 +1,55 @@
+import { batchAt, OBJECTS_PER_IMAGE, stepsPerEpoch } from '../data/batches.js';
+import type { DetectionDataset } from '../data/dataset.js';
+import { setCriterion } from '../detection/set-criterion.js';
+import { detr } from '../models/detr.js';
+import type { Quantization } from '../models/forward.js';
+import { normalizeImages } from '../models/normalize-images.js';
+import type { DetrSettings } from '../models/settings.js';
+import { tf, type Tensor } from '../tensor/tf.js';
+import type { Metrics } from './metrics-log.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import type { TrainingSettings } from './settings.js';
+import type { TrainingTask } from './train.js';
+import type { ObjectiveFunction } from './training-step.js';
+
+/** What a detector is trained on and with. */
+export interface DetectionTaskOptions {
+  model: DetrSettings;
+  quantization: Quantization;
+  dataset: DetectionDataset;
+  settings: TrainingSettings;
+  /** Batch normalization by the statistics of the batch; else by the running averages, which then stay as they are. */
+  batchStatistics: boolean;
+  start(): ParameterValues | Promise<ParameterValues>;
+  evaluate?(parameters: ParameterValues, step: number): Promise<Metrics[]>;
+}
+
+/** L_GT of Eq. 2.38 for a batch of images, labels and boxes; the log shows the last decoder layer's terms. */
+export function detectionObjective(model: DetrSettings, quantization: Quantization, batchStatistics: boolean): ObjectiveFunction {
+  return (parameters, { images, labels, boxes }) => {
+    const output = detr(parameters, normalizeImages(images), model, quantization, { batchStatistics });
+    const loss = setCriterion(output.logits, output.boxes, { labels, boxes });
+    const last = (t: Tensor): Tensor => tf.reshape(tf.slice(t, [t.shape[0] - 1], [1]), []);
+    return { loss: loss.total, logged: { classification: last(loss.classification), l1: last(loss.l1), giou: last(loss.giou) }, buffers: output.statistics };
+  };
+}
+
+/** Training of a detector on a data set: mirrored at random, objects padded to 6 an image. */
+export function detectionTask({ model, quantization, dataset, settings, batchStatistics, start, evaluate }: DetectionTaskOptions): TrainingTask {
+  const { batchSize, seed } = settings, { imageSize } = model;
+  return {
+    start,
+    evaluate,
+    objective: detectionObjective(model, quantization, batchStatistics),
+    inputs: {
+      images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' },
+      labels: { shape: [batchSize, OBJECTS_PER_IMAGE], dtype: 'int32' },
+      boxes: { shape: [batchSize, OBJECTS_PER_IMAGE, 4], dtype: 'float32' },
+    },
+    batch: (step) => {
+      const { images, labels, boxes } = batchAt(dataset, { batchSize, seed, flip: true, step });
+      return { images: Float32Array.from(images), labels, boxes };
+    },
+    stepsPerEpoch: stepsPerEpoch(dataset.length, batchSize),
+  };
+}

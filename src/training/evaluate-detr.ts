@@ -1,0 +1,62 @@
+import { cocoAnnotations } from '../data/coco-annotations.js';
+import type { DetectionDataset } from '../data/dataset.js';
+import { evaluateDetections, type CocoSummary } from '../detection/coco-average-precision.js';
+import { concatDetections, type Detections } from '../detection/detections.js';
+import { outputsToDetections, postProcess } from '../detection/post-processing.js';
+import { detr } from '../models/detr.js';
+import type { Quantization } from '../models/forward.js';
+import { normalizeImages } from '../models/normalize-images.js';
+import type { DetrSettings } from '../models/settings.js';
+import { compileStep, type CompiledStep } from '../tensor/compile-step.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import { tf } from '../tensor/tf.js';
+
+/** Images that are evaluated at a time. */
+const BATCH = 40;
+
+/** A detector in evaluation mode, compiled once and run with whatever parameters it is given. */
+export interface DetrEvaluator {
+  /** Detections on the first `count` images of a data set. */
+  detect(parameters: ParameterValues, dataset: DetectionDataset, count?: number): Promise<Detections>;
+  /** COCO's numbers on the first `count` images. */
+  evaluate(parameters: ParameterValues, dataset: DetectionDataset, count?: number): Promise<CocoSummary>;
+  dispose(): Promise<void>;
+}
+
+/** Compiles the forward pass of a detector: running averages in batch normalization, last decoder layer. */
+export function createDetrEvaluator(settings: DetrSettings, quantization: Quantization, threads?: number): DetrEvaluator {
+  const { imageSize, queries } = settings;
+  let compiled: Promise<CompiledStep> | undefined;
+  const compile = (parameters: ParameterValues): Promise<CompiledStep> =>
+    compileStep(
+      (state, { images }) => {
+        const { logits, boxes } = detr(state, normalizeImages(images), settings, quantization);
+        const last = (x: tf.Tensor): tf.Tensor => tf.slice(x, [x.shape[0] - 1, 0, 0, 0], [1, -1, -1, -1]);
+        return { outputs: { logits: last(logits), boxes: last(boxes) } };
+      },
+      { state: parameters, inputs: { images: { shape: [BATCH, imageSize, imageSize, 3], dtype: 'float32' } }, threads },
+    );
+
+  const detect = async (parameters: ParameterValues, dataset: DetectionDataset, count = dataset.length): Promise<Detections> => {
+    const isNew = !compiled;
+    const step = await (compiled ??= compile(parameters));
+    if (!isNew) step.writeState(parameters);
+    const images = new Float32Array(BATCH * imageSize * imageSize * 3);
+    const categories = dataset.classes.map((_, i) => i);
+    const parts: Detections[] = [];
+    for (let start = 0; start < count; start += BATCH) {
+      const here = Math.min(BATCH, count - start);
+      for (let i = 0; i < here; i++) images.set(dataset.sample(start + i).image, i * imageSize * imageSize * 3);
+      const { logits, boxes } = await step.run({ images });
+      const ids = Array.from({ length: here }, (_, i) => start + i);
+      const processed = postProcess(logits.subarray(0, here * queries * (settings.classes + 1)), boxes.subarray(0, here * queries * 4), queries, ids.map(() => ({ width: dataset.size, height: dataset.size })));
+      parts.push(outputsToDetections(processed, ids, categories));
+    }
+    return concatDetections(parts);
+  };
+  return {
+    detect,
+    evaluate: async (parameters, dataset, count) => evaluateDetections(cocoAnnotations(dataset, count), await detect(parameters, dataset, count)),
+    dispose: async () => (await compiled)?.dispose(),
+  };
+}

@@ -1,0 +1,129 @@
+import { UserError } from '../errors.js';
+import type { TensorSpec, TypedArray } from '../tensor/graph.js';
+import { compileStep } from '../tensor/compile-step.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import { adamWCorrections } from './adamw-corrections.js';
+import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { MetricsLog, type Metrics } from './metrics-log.js';
+import { isBuffer, packLayout } from './parameter-groups.js';
+import { lockRun } from './run-lock.js';
+import { learningRateFactor } from './schedule.js';
+import type { TrainingSettings } from './settings.js';
+import { HYPERPARAMETERS, initialState, packState, trainingStep, unpackState, type ObjectiveFunction } from './training-step.js';
+
+/** What is trained, apart from how. */
+export interface TrainingTask {
+  /** Parameters and buffers to start from; asked for when there is no checkpoint. */
+  start(): ParameterValues | Promise<ParameterValues>;
+  /** Loss of a batch. */
+  objective: ObjectiveFunction;
+  /** Shapes and types of a batch. */
+  inputs: Record<string, TensorSpec>;
+  /** The batch of a step; depends on nothing but the step. */
+  batch(step: number): Record<string, TypedArray>;
+  /** Steps in an epoch. */
+  stepsPerEpoch: number;
+  /** Lines for the log about the model as it is after `step` steps. */
+  evaluate?(parameters: ParameterValues, step: number): Promise<Metrics[]>;
+  /** Which parameters stay as they are, beside the buffers. */
+  isFrozen?(name: string): boolean;
+}
+
+/** What a training run tells while it goes on. */
+export interface TrainingListener {
+  /** Before the first step; `from` is the step that a resumed run goes on from. */
+  started?(from: number, note?: string): void;
+  /** After each step. */
+  step?(done: number, loss: number): void;
+  /** After an evaluation. */
+  evaluated?(lines: readonly Metrics[]): void;
+}
+
+/** A training run was asked to stop; its checkpoint holds the step where it stopped. */
+export class TrainingInterrupted extends Error {
+  override name = 'TrainingInterrupted';
+  constructor(readonly step: number, readonly folder: string) {
+    super(`stopped after step ${step}; the same command goes on from there (checkpoint in ${folder})`);
+  }
+}
+
+/** Options of {@link train}. */
+export interface TrainOptions {
+  folder: string;
+  runId: string;
+  settings: TrainingSettings;
+  listener?: TrainingListener;
+  /** Aborting it stops the run after the current step, with a checkpoint. */
+  signal?: AbortSignal;
+  threads?: number;
+}
+
+/** Lines of the log for training steps in a whole run, about. */
+const LOGGED_STEPS = 200;
+
+/**
+ * Trains in a run folder, or goes on from the checkpoint that it holds: killed at any moment and started again, a run ends with
+ * the same weights bit for bit and the same lines in metrics.jsonl (on one engine and thread count).
+ * @returns parameters and buffers at the end
+ * @throws UserError when the loss is no number any more (the last good checkpoint stays); TrainingInterrupted on a signal
+ */
+export async function train(task: TrainingTask, options: TrainOptions): Promise<ParameterValues> {
+  const unlock = lockRun(options.folder);
+  try {
+    return await trainLocked(task, options);
+  } finally {
+    unlock();
+  }
+}
+
+async function trainLocked(task: TrainingTask, { folder, runId, settings, listener, signal, threads }: TrainOptions): Promise<ParameterValues> {
+  const loaded = loadCheckpoint(folder, runId);
+  const state = loaded?.checkpoint ?? initialState(await task.start(), isBuffer);
+  let done = loaded?.checkpoint.counters.step ?? 0;
+  const finished = () => ({ ...state.parameters, ...state.buffers });
+  if (loaded && done === settings.steps) return finished();
+
+  const layouts = packLayout(state.parameters, settings, task.isFrozen);
+  const log = new MetricsLog(folder, loaded?.checkpoint.counters.metricsBytes ?? 0);
+  const scalar: TensorSpec = { shape: [], dtype: 'float32' };
+  const compiled = await compileStep(trainingStep(layouts, settings, task.objective), {
+    state: packState(layouts, state),
+    inputs: { ...task.inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])) },
+    threads,
+  });
+  const read = () => unpackState(layouts, compiled.readState());
+  const save = (): void => {
+    log.sync();
+    const counters = { seed: settings.seed, step: done, epoch: Math.floor(done / task.stepsPerEpoch), positionInEpoch: (done % task.stepsPerEpoch) * settings.batchSize, metricsBytes: log.bytes };
+    saveCheckpoint(folder, { ...read(), runId, counters });
+  };
+  const logInterval = Math.max(1, Math.round(settings.steps / LOGGED_STEPS));
+  try {
+    listener?.started?.(done, loaded?.note);
+    while (done < settings.steps) {
+      const { correction1, correction2 } = adamWCorrections(done + 1);
+      const learningRate = settings.learningRate * learningRateFactor(done, settings);
+      const outputs = await compiled.run({ ...task.batch(done), learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
+      const numbers = Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[0]]));
+      const broken = Object.keys(numbers).find((name) => !Number.isFinite(numbers[name]));
+      if (broken) throw new UserError(`${folder}: '${broken}' is ${numbers[broken]} in step ${done + 1}: start again with a lower learningRate (--set learningRate=${settings.learningRate / 2}); the checkpoint before stays`);
+      done++;
+      if (done % logInterval === 0 || done === settings.steps) log.append({ kind: 'train', step: done, epoch: done / task.stepsPerEpoch, learningRate, ...numbers });
+      listener?.step?.(done, numbers.loss);
+      if (task.evaluate && (done % settings.evaluationInterval === 0 || done === settings.steps)) {
+        const { parameters, buffers } = read();
+        const lines = await task.evaluate({ ...parameters, ...buffers }, done);
+        for (const line of lines) log.append(line);
+        listener?.evaluated?.(lines);
+      }
+      if (done % settings.checkpointInterval === 0 || done === settings.steps || signal?.aborted) save();
+      if (signal?.aborted && done < settings.steps) throw new TrainingInterrupted(done, folder);
+      await new Promise((resolve) => setImmediate(resolve)); // signals are heard between steps
+    }
+    const { parameters, buffers } = read();
+    return { ...parameters, ...buffers };
+  } finally {
+    log.close();
+    await compiled.dispose();
+  }
+}

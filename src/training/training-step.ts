@@ -1,0 +1,98 @@
+import { tf, type Tensor } from '../tensor/tf.js';
+import type { NamedTensors, StateStep } from '../tensor/compile-step.js';
+import type { ParameterValues, Parameters } from '../tensor/parameters.js';
+import { adamW } from './adamw.js';
+import { clipGradientNorm } from './gradient-clipping.js';
+import { pack, packTensors, unpack, unpackTensors, type GroupLayout } from './parameter-groups.js';
+import type { TrainingSettings } from './settings.js';
+
+/** What is minimized: the loss of a batch, numbers for the log (scalars), and new values of the buffers (running averages). */
+export interface Objective {
+  loss: Tensor;
+  logged: Record<string, Tensor>;
+  buffers: Parameters;
+}
+
+/** Model, criterion and distillation as one function of the parameters (buffers included) and a batch. */
+export type ObjectiveFunction = (parameters: Parameters, batch: NamedTensors) => Objective;
+
+/** Scalars that change from step to step. */
+export const HYPERPARAMETERS = ['learningRate', 'correction1', 'correction2'] as const;
+
+/** What the optimizer keeps, by parameter name; part of a checkpoint. */
+export interface TrainingState {
+  parameters: ParameterValues;
+  firstMoments: ParameterValues;
+  secondMoments: ParameterValues;
+  buffers: ParameterValues;
+}
+
+/** Names of one group's flat vectors in the compiled state. */
+const keys = ({ group }: GroupLayout) => ({ parameter: `parameter/${group.name}`, first: `first/${group.name}`, second: `second/${group.name}` });
+const BUFFER = 'buffer/';
+
+/**
+ * One step of training as a pure function: forward, criterion, backward, clipping by the global norm (over all groups), AdamW.
+ * Outputs: `loss`, `gradientNorm` (before clipping) and what the objective logs.
+ */
+export function trainingStep(layouts: readonly GroupLayout[], settings: Pick<TrainingSettings, 'clipNorm'>, objective: ObjectiveFunction): StateStep {
+  return (state, inputs) => {
+    const buffers = Object.fromEntries(Object.entries(state).filter(([k]) => k.startsWith(BUFFER)).map(([k, t]) => [k.slice(BUFFER.length), t]));
+    const parameters: Parameters = Object.assign({}, ...layouts.map((layout) => unpackTensors(layout, state[keys(layout).parameter])));
+    const names = Object.keys(parameters);
+    let found: Objective | undefined;
+    const { grads } = tf.valueAndGrads((...tensors: Tensor[]) => {
+      found = objective({ ...buffers, ...Object.fromEntries(names.map((name, i) => [name, tensors[i]])) }, inputs);
+      for (const t of [found.loss, ...Object.values(found.logged), ...Object.values(found.buffers)]) tf.keep(t);
+      return found.loss as tf.Scalar;
+    })(names.map((name) => parameters[name]));
+    const { loss, logged, buffers: newBuffers } = found!;
+    const gradients = Object.fromEntries(names.map((name, i) => [name, grads[i]]));
+    const clipped = clipGradientNorm(layouts.map((layout) => packTensors(layout, gradients)), settings.clipNorm);
+    const next: NamedTensors = Object.fromEntries(Object.entries(newBuffers).map(([name, t]) => [BUFFER + name, t]));
+    layouts.forEach((layout, i) => {
+      const key = keys(layout), { learningRateFactor, weightDecay, minimum } = layout.group;
+      const updated = adamW(
+        { parameter: state[key.parameter], gradient: clipped.gradients[i], first: state[key.first], second: state[key.second] },
+        { learningRate: tf.mul(inputs.learningRate, learningRateFactor), correction1: inputs.correction1, correction2: inputs.correction2, weightDecay },
+      );
+      next[key.parameter] = minimum === undefined ? updated.parameter : tf.maximum(updated.parameter, minimum);
+      next[key.first] = updated.first;
+      next[key.second] = updated.second;
+    });
+    return { state: next, outputs: { loss, gradientNorm: clipped.norm, ...logged } };
+  };
+}
+
+/** A training state in the form in which the compiled step keeps it. */
+export function packState(layouts: readonly GroupLayout[], { parameters, firstMoments, secondMoments, buffers }: TrainingState): ParameterValues {
+  const packed: ParameterValues = Object.fromEntries(Object.entries(buffers).map(([name, v]) => [BUFFER + name, v]));
+  for (const layout of layouts) {
+    const key = keys(layout), shape = [layout.size];
+    packed[key.parameter] = { shape, data: pack(layout, parameters) };
+    packed[key.first] = { shape, data: pack(layout, firstMoments) };
+    packed[key.second] = { shape, data: pack(layout, secondMoments) };
+  }
+  return packed;
+}
+
+/** The inverse of {@link packState}. */
+export function unpackState(layouts: readonly GroupLayout[], packed: ParameterValues): TrainingState {
+  const state: TrainingState = { parameters: {}, firstMoments: {}, secondMoments: {}, buffers: {} };
+  for (const layout of layouts) {
+    const key = keys(layout);
+    Object.assign(state.parameters, unpack(layout, packed[key.parameter].data));
+    Object.assign(state.firstMoments, unpack(layout, packed[key.first].data));
+    Object.assign(state.secondMoments, unpack(layout, packed[key.second].data));
+  }
+  for (const [name, v] of Object.entries(packed)) if (name.startsWith(BUFFER)) state.buffers[name.slice(BUFFER.length)] = v;
+  return state;
+}
+
+/** The state that training starts from: moments 0; names that `isBuffer` accepts become buffers. */
+export function initialState(values: ParameterValues, isBuffer: (name: string) => boolean): TrainingState {
+  const entries = Object.entries(values);
+  const parameters = Object.fromEntries(entries.filter(([name]) => !isBuffer(name)));
+  const zeros = (): ParameterValues => Object.fromEntries(Object.entries(parameters).map(([name, v]) => [name, { shape: v.shape, data: new Float32Array(v.data.length) }]));
+  return { parameters, firstMoments: zeros(), secondMoments: zeros(), buffers: Object.fromEntries(entries.filter(([name]) => isBuffer(name))) };
+}
