@@ -40,7 +40,7 @@ async function assemble(wanted: readonly (() => Promise<AddCommand>)[]): Promise
 
 /** Commander's own errors come back as exceptions, for this command and those below it; unknown words are errors. */
 function inOneStyle(command: Command): void {
-  command.exitOverride().helpCommand(false).configureOutput({ writeErr: () => {} }).allowExcessArguments(false);
+  command.exitOverride().helpCommand(false).configureOutput({ outputError: () => {} }).allowExcessArguments(false);
   command.commands.forEach(inOneStyle);
 }
 
@@ -48,6 +48,7 @@ function inOneStyle(command: Command): void {
 function report(error: unknown, command?: string): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return 1; // a command that needs a second word: its help has been printed
     const message = oneLine(error.message).replace(/^error: /, '').replace(/\.$/, '').replace(/ \(Did you mean (.*)\?\)$/, ", did you mean '$1'?");
     console.error(`error: ${message}${message.endsWith('?') ? ' See' : ': see'} 'npx qdetr ${command ? `${command} ` : ''}--help'`);
   } else if (error instanceof UserError) {

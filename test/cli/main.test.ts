@@ -60,6 +60,18 @@ test.serial('what the command line does not know is named, with the nearest thin
   for (const [args, line] of cases) t.deepEqual(await run(...args), { code: 1, lines: [line] }, args.join(' '));
 });
 
+test.serial('a command that needs a second word shows its help, as an error', async (t) => {
+  const written: string[] = [];
+  const original = process.stderr.write.bind(process.stderr);
+  process.stderr.write = (text: string | Uint8Array) => written.push(String(text)) > 0;
+  try {
+    t.deepEqual(await run('data'), { code: 1, lines: [] });
+  } finally {
+    process.stderr.write = original;
+  }
+  t.regex(written.join(''), /^Usage: qdetr data /);
+});
+
 test('every file in src/cli that exports a command is in the list', (t) => {
   const files = readdirSync('src/cli').filter((file) => file.endsWith('.ts') && /export function \w+Command\(program: Command\)/.test(readFileSync(path.join('src/cli', file), 'utf8')));
   t.deepEqual(Object.keys(commands).sort(), files.map((file) => file.replace(/\.ts$/, '')).sort());
