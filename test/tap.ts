@@ -12,7 +12,7 @@ export class TapReader {
   read(line: string): string | null {
     const result = /^(not )?ok \d+ - (.*?)( # (SKIP|TODO).*)?$/.exec(line);
     if (result) return this.#test(result[1] === undefined, result[2], result[4]);
-    if (/^(TAP version \d+|\d+\.\.\d+|# (tests|pass|skip|todo|fail) \d+)$/.test(line) || line.trim() === '') return null;
+    if (/^(TAP version \d+|\d+\.\.\d+|# (tests|pass|skip|todo|fail) \d+|# .* hook( for .*)?)$/.test(line) || line.trim() === '') return null;
     const logged = /^(?: {2})?# +(.*)$/.exec(line);
     if (logged) return `      ${logged[1]}`;
     return this.#inFailure || !/^ {2}(---|\.\.\.)$/.test(line) ? line : null;
