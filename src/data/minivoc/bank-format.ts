@@ -11,6 +11,17 @@ const place = z.number().int().nonnegative();
 /** Left, top, width and height in pixels of a sheet. */
 export const rectangleSchema = z.tuple([place, place, count, count]);
 
+/** The pictures of a group that come from one source. */
+const partSchema = z.object({
+  source: z.string(),
+  licence: z.string(),
+  author: z.string(),
+  /** Page from which the author offered it, where known. */
+  url: z.string().optional(),
+  sheet: z.string(),
+  rectangles: z.array(rectangleSchema).nonempty(),
+}).strict();
+
 /** What a group shows, where its pictures come from and where they lie on the sheets. */
 const groupSchema = z.object({
   /** One of the 20 VOC classes, or "distractor". */
@@ -21,7 +32,7 @@ const groupSchema = z.object({
   /** Groups that only test-unseen shows. */
   unseen: z.boolean(),
   /** One entry for each source that drew it. */
-  parts: z.array(z.object({ source: z.string(), licence: z.string(), author: z.string(), sheet: z.string(), rectangles: z.array(rectangleSchema).nonempty() }).strict()).nonempty(),
+  parts: z.array(partSchema).nonempty(),
 }).strict();
 
 /** A panorama and the only split that shows it. */

@@ -9,21 +9,25 @@ import { EMOJI_VENDORS, openEmoji } from './emoji.js';
 import { readFurniture, type FurnitureModel } from './furniture.js';
 import { loadMesh } from './obj-model.js';
 import { readPanorama } from './panorama.js';
+import { noticeText } from './notice.js';
 import { renderMesh, type Picture, type View } from './render-mesh.js';
-import { packSheet, SPRITE_SIDE, trimSprite } from './sheet.js';
+import { cropPicture, packSheet, SPRITE_SIDE, trimSprite } from './sheet.js';
 import { readSpriteList, SPRITE_LIST, type ModelEntry } from './sprite-list.js';
 
-/** Panoramas and the only split that shows each; lobby, lab, workshop and venice are left out (benches and boats in them). */
+/**
+ * Panoramas and the only split that shows each. Left out because things of VOC's classes stand in them without a label: lobby, lab,
+ * workshop, venice, sunset (benches, boats) and esplanade (people, cars, screens).
+ */
 const PANORAMAS: Readonly<Record<string, string>> = {
-  apartment: 'train', bridge: 'train', dawn: 'train', forest: 'train', hall: 'train', night: 'train', sky: 'train', studio: 'train',
-  city: 'val', sunrise: 'val', park: 'test', warehouse: 'test', esplanade: 'test-unseen', sunset: 'test-unseen',
+  apartment: 'train', dawn: 'train', forest: 'train', hall: 'train', night: 'train', sky: 'train',
+  city: 'val', studio: 'val', park: 'test', warehouse: 'test', bridge: 'test-unseen', sunrise: 'test-unseen',
 };
 /** Views aimed at for each class of 3D models; few models get more views each. */
 const VIEWS_PER_CLASS = 88;
 const LIGHTS: readonly View['light'][] = [[0.4, 0.8, 0.45], [-0.5, 0.7, 0.5], [0.1, 0.6, 0.8], [0.8, 0.45, 0.35]];
 const FURNITURE_FOLDERS = ['', 'furniture', 'deb/usr/share/sweethome3d/furniture', 'usr/share/sweethome3d/furniture'];
 
-interface Part { source: string; licence: string; author: string; pictures: Picture[] }
+interface Part { source: string; licence: string; author: string; url?: string; pictures: Picture[] }
 interface Group extends Omit<SpriteGroup, 'parts'> { parts: Part[] }
 
 /** Views of one model: azimuths evenly spread, elevations and lights in turn. */
@@ -45,7 +49,7 @@ async function renderModel(entry: ModelEntry, models: Map<string, FurnitureModel
     const sprite = await trimSprite(renderMesh(mesh, SPRITE_SIDE + 16, view));
     if (sprite) pictures.push(sprite);
   }
-  return { source: 'sweethome3d-furniture', licence: model.licence, author: model.author, pictures };
+  return { source: 'sweethome3d-furniture', licence: model.licence, author: model.author, ...(model.url ? { url: model.url } : {}), pictures };
 }
 
 /** Folder of the .sh3f libraries under the folder of sources. */
@@ -67,7 +71,8 @@ async function groupsOf(name: string, sources: string, models: Map<string, Furni
       const pictures: Picture[] = [];
       for (const codePoints of [entry.group, ...(entry.variants ?? [])]) {
         const picture = await read(codePoints);
-        const sprite = picture && (await trimSprite(picture));
+        const crop = entry.crop?.[vendor.name];
+        const sprite = picture && (await trimSprite(crop ? cropPicture(picture, crop) : picture));
         if (sprite && !pictures.some((other) => other.data.equals(sprite.data))) pictures.push(sprite);
       }
       if (pictures.length) parts.push({ source: vendor.name, licence: vendor.licence, author: vendor.author, pictures });
@@ -90,8 +95,9 @@ async function groupsOf(name: string, sources: string, models: Map<string, Furni
 export async function buildBank(sources: string, log: (line: string) => void): Promise<BankIndex> {
   const models = readFurniture(furnitureFolder(sources));
   const index: BankIndex = { schemaVersion: 1, files: {}, groups: [] as never, backgrounds: [] as never };
+  const contents = new Map<string, Buffer>();
   const keep = (file: string, bytes: Buffer, width: number, height: number): void => {
-    writeFileAtomic(path.join(BANK_FOLDER, file), bytes);
+    contents.set(file, bytes);
     index.files[file] = { sha256: sha256(bytes), bytes: bytes.length, width, height };
   };
   for (const name of [...VOC_CLASSES, 'distractor']) {
@@ -104,7 +110,7 @@ export async function buildBank(sources: string, log: (line: string) => void): P
     for (const group of groups)
       index.groups.push({
         class: group.class, group: group.group, name: group.name, unseen: group.unseen,
-        parts: group.parts.map(({ source, licence, author, pictures: own }) => ({ source, licence, author, sheet, rectangles: own.map(() => rectangles[next++]) as SpriteGroup['parts'][number]['rectangles'] })) as SpriteGroup['parts'],
+        parts: group.parts.map(({ pictures: own, ...part }) => ({ ...part, sheet, rectangles: own.map(() => rectangles[next++]) as SpriteGroup['parts'][number]['rectangles'] })) as SpriteGroup['parts'],
       });
     log(`${name}: ${groups.length} groups, ${pictures.length} sprites, ${(file.length / 1024).toFixed(0)} KiB`);
   }
@@ -114,10 +120,12 @@ export async function buildBank(sources: string, log: (line: string) => void): P
     keep(file, await sharp(data, { raw: { width, height, channels: 3 } }).webp({ quality: 82, effort: 6 }).toBuffer(), width, height);
     index.backgrounds.push({ name, split, source: '@pmndrs/assets', licence: 'CC0-1.0', author: 'Poly Haven; packaged by Poimandres', file });
   }
-  for (const file of readdirSync(BANK_FOLDER)) if (file.endsWith('.webp') && !index.files[file]) rmSync(path.join(BANK_FOLDER, file));
   bankIndexSchema.parse(index);
+  for (const [file, bytes] of contents) writeFileAtomic(path.join(BANK_FOLDER, file), bytes);
   const lines = (values: unknown[]): string => values.map((value) => `    ${JSON.stringify(value)}`).join(',\n');
   const files = Object.entries(index.files).map(([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)}`).join(',\n');
   writeFileAtomic(path.join(BANK_FOLDER, 'index.json'), `{\n  "schemaVersion": 1,\n  "files": {\n${files}\n  },\n  "groups": [\n${lines(index.groups)}\n  ],\n  "backgrounds": [\n${lines(index.backgrounds)}\n  ]\n}\n`);
+  writeFileAtomic('NOTICE.md', noticeText(index));
+  for (const file of readdirSync(BANK_FOLDER)) if (file.endsWith('.webp') && !contents.has(file)) rmSync(path.join(BANK_FOLDER, file));
   return index;
 }

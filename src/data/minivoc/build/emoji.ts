@@ -21,8 +21,6 @@ export const EMOJI_VENDORS: readonly EmojiVendor[] = [
   { name: 'noto', package: '@iconify-json/noto', version: '1.2.9', licence: 'Apache-2.0', author: 'Google Inc.' },
   { name: 'noto-v1', package: '@iconify-json/noto-v1', version: '1.2.5', licence: 'Apache-2.0', author: 'Google Inc.' },
   { name: 'twemoji', package: '@iconify-json/twemoji', version: '1.2.5', licence: 'CC-BY-4.0', author: 'Twitter, Inc. and other contributors' },
-  { name: 'fxemoji', package: '@iconify-json/fxemoji', version: '1.2.2', licence: 'Apache-2.0', author: 'Mozilla' },
-  { name: 'streamline', package: '@iconify-json/streamline-emojis', version: '1.2.4', licence: 'CC-BY-4.0', author: 'Streamline' },
 ];
 
 /** Finds one emoji of a set by its code points ("1F468-1F3FB"); undefined where the set has none. */
@@ -61,7 +59,9 @@ export function openEmoji(vendor: EmojiVendor, sources: string): EmojiReader {
       return file ? rasterize(readFileSync(file)) : undefined;
     };
   const set = JSON.parse(readFileSync(path.join(folder, 'icons.json'), 'utf8')) as IconSet;
-  const names = JSON.parse(readFileSync(path.join(folder, 'chars.json'), 'utf8')) as Record<string, string>;
+  // The old Noto set lists no code points; its names are those of the new one.
+  const named = vendor.name === 'noto-v1' ? path.join(sources, 'node_modules/@iconify-json/noto') : folder;
+  const names = JSON.parse(readFileSync(path.join(named, 'chars.json'), 'utf8')) as Record<string, string>;
   return async (codePoints) => {
     const name = spellings(codePoints).map((key) => names[key]).find((found) => found !== undefined);
     const icon = name === undefined ? undefined : set.icons[name] ?? set.icons[set.aliases?.[name]?.parent ?? ''];

@@ -45,9 +45,9 @@ function readMaterials(text: string): Map<string, Material> {
  * @throws UserError when the archive lacks the model
  */
 export async function loadMesh(furniture: FurnitureModel): Promise<Mesh> {
-  const { read, model } = furniture;
+  const { archive, model } = furniture;
   const folder = path.posix.dirname(model);
-  const source = read(model);
+  const source = archive.read(model);
   if (!source) throw new UserError(`model ${furniture.id} (${model}) is missing in its library: unpack the package again`);
   const mesh: Mesh = { positions: [], textureCoordinates: [], normals: [], triangles: [], centre: [], radius: 1 };
   const { positions, textureCoordinates, normals } = mesh;
@@ -60,7 +60,7 @@ export async function loadMesh(furniture: FurnitureModel): Promise<Mesh> {
     else if (keyword === 'vt') textureCoordinates.push(rest.slice(0, 2).map(number));
     else if (keyword === 'vn') normals.push(rest.slice(0, 3).map(number));
     else if (keyword === 'mtllib') {
-      const library = read(path.posix.join(folder, line.slice(7).trim()));
+      const library = archive.read(path.posix.join(folder, line.slice(7).trim()));
       if (library) materials = new Map([...materials, ...readMaterials(library.toString('latin1'))]);
     } else if (keyword === 'usemtl') material = materials.get(line.slice(7).trim()) ?? material;
     else if (keyword === 'f') {
@@ -76,7 +76,7 @@ export async function loadMesh(furniture: FurnitureModel): Promise<Mesh> {
     }
   }
   for (const entry of materials.values()) {
-    const bytes = entry.map ? read(path.posix.join(folder, entry.map)) : undefined;
+    const bytes = entry.map ? archive.read(path.posix.join(folder, entry.map)) : undefined;
     if (!bytes) continue;
     const { data, info } = await sharp(bytes).ensureAlpha().raw().toBuffer({ resolveWithObject: true }).catch(() => ({ data: undefined, info: undefined }));
     if (data && info) entry.texture = { data, width: info.width, height: info.height };

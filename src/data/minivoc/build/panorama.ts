@@ -9,6 +9,9 @@ export const PANORAMA_PACKAGES = { assets: '@pmndrs/assets@1.7.0', decoder: 'thr
 interface Decoded { width: number; height: number; data: Float32Array }
 interface Loader { setDataType(type: number): unknown; parse(buffer: ArrayBuffer): Decoded }
 
+/** Brightest value kept; the sun and lamps overflow the file's 16-bit floats and are decoded as no number. */
+const BRIGHTEST = 1e4;
+
 /** Replaces fireflies and holes of the compression: a value under half of its darkest neighbour becomes the second darkest. */
 function repair({ width, height, data }: Decoded, channels: number): void {
   const source = Float32Array.from(data);
@@ -41,6 +44,7 @@ export async function readPanorama(sources: string, name: string): Promise<{ dat
   const picture = decoder.parse(Uint8Array.from(bytes).buffer);
   const { width, height, data } = picture;
   const channels = data.length / (width * height);
+  for (let i = 0; i < data.length; i++) if (!(data[i] < BRIGHTEST)) data[i] = BRIGHTEST;
   repair(picture, channels);
   let logSum = 0;
   for (let i = 0; i < width * height; i++)

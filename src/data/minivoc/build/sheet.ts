@@ -7,6 +7,17 @@ export const SPRITE_SIDE = 112;
 const SHEET_WIDTH = 2048;
 const GAP = 2;
 
+/** Makes everything outside a rectangle invisible; the rectangle is left, top, right, bottom in fractions of the picture. */
+export function cropPicture({ data, width, height }: Picture, [left, top, right, bottom]: readonly [number, number, number, number]): Picture {
+  const out = Buffer.from(data);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const fx = (x + 0.5) / width, fy = (y + 0.5) / height;
+      if (fx < left || fx > right || fy < top || fy > bottom) out[(y * width + x) * 4 + 3] = 0;
+    }
+  return { data: out, width, height };
+}
+
 /**
  * Cuts a picture to its visible pixels (alpha over 24) and shrinks it to SPRITE_SIDE.
  * @returns the sprite, or undefined where nothing is visible
@@ -73,6 +84,6 @@ export async function packSheet(sprites: readonly Picture[]): Promise<{ file: Bu
   });
   bleed(sheet);
   const raw = { width: sheet.width, height: sheet.height, channels: 4 as const };
-  const file = await sharp(sheet.data, { raw }).webp({ quality: 78, alphaQuality: 85, effort: 6, smartSubsample: true }).toBuffer();
+  const file = await sharp(sheet.data, { raw }).webp({ quality: 75, alphaQuality: 80, effort: 6, smartSubsample: true }).toBuffer();
   return { file, width: sheet.width, height: sheet.height, rectangles };
 }

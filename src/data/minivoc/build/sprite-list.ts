@@ -7,6 +7,8 @@ import { VOC_CLASSES } from '../../voc-classes.js';
 /** The explicit list of what becomes a sprite of which class; every line of it was checked by eye. */
 export const SPRITE_LIST = path.join('data-manifests', 'minivoc', 'sprites.json');
 
+const fraction = z.number().min(0).max(1);
+
 const emojiSchema = z.object({
   /** Code points of the emoji; all its vendors and variants are one group. */
   group: z.string(),
@@ -15,6 +17,8 @@ const emojiSchema = z.object({
   variants: z.array(z.string()).optional(),
   /** Vendors whose drawing shows something else or something unclear. */
   except: z.array(z.string()).optional(),
+  /** By vendor: left, top, right and bottom (fractions of the picture) of the thing itself, where water, a road or a lamp is drawn with it. */
+  crop: z.record(z.string(), z.tuple([fraction, fraction, fraction, fraction])).optional(),
   unseen: z.boolean().optional(),
 }).strict();
 

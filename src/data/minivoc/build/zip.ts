@@ -2,15 +2,20 @@ import { readFileSync } from 'node:fs';
 import { inflateRawSync } from 'node:zlib';
 import { UserError } from '../../../errors.js';
 
-/** Reads one member of an open archive; undefined where it has none of that name. */
-export type ZipReader = (name: string) => Buffer | undefined;
+/** An open archive. */
+export interface ZipArchive {
+  /** Names of its members. */
+  names: readonly string[];
+  /** Reads a member; undefined where there is none of that name. A leading slash is ignored. */
+  read(name: string): Buffer | undefined;
+}
 
 /**
  * Opens a ZIP archive (stored and deflated members, no ZIP64): enough for Sweet Home 3D's furniture libraries (.sh3f).
  * @param file path of the archive
  * @throws UserError when the file is no ZIP archive
  */
-export function openZip(file: string): ZipReader {
+export function openZip(file: string): ZipArchive {
   const bytes = readFileSync(file);
   const end = bytes.lastIndexOf(Buffer.from([0x50, 0x4b, 5, 6]));
   if (end < 0) throw new UserError(`${file} is no ZIP archive: unpack the Debian package again`);
@@ -21,7 +26,7 @@ export function openZip(file: string): ZipReader {
     members.set(bytes.toString('utf8', at + 46, at + 46 + nameLength), at);
     at += 46 + nameLength + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
   }
-  return (name) => {
+  const read = (name: string): Buffer | undefined => {
     const entry = members.get(name.replace(/^\//, ''));
     if (entry === undefined) return undefined;
     const method = bytes.readUInt16LE(entry + 10);
@@ -33,4 +38,5 @@ export function openZip(file: string): ZipReader {
     if (method === 8) return inflateRawSync(packed);
     throw new UserError(`${file}: ${name} is packed in a way that this reader doesn't know (method ${method})`);
   };
+  return { names: [...members.keys()], read };
 }

@@ -1,0 +1,99 @@
+import path from 'node:path';
+import type { Command } from 'commander';
+import { UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+import { VOC_CLASSES } from '../data/voc-classes.js';
+import { writeVocFolder } from '../data/voc-folder.js';
+import { openBank, readBankFiles } from '../data/minivoc/bank.js';
+import { imageSheet, spriteSheet } from '../data/minivoc/contact-sheet.js';
+import { openMiniVoc, type MiniVoc } from '../data/minivoc/minivoc.js';
+import { MINIVOC_SEED, MINIVOC_SIZES, MINIVOC_SPLITS, type MiniVocSettings } from '../data/minivoc/settings.js';
+import { countObjects, countSprites } from '../data/minivoc/statistics.js';
+
+/** Options that name a data set, as typed. */
+interface DatasetOptions { split: string; size: string; seed: string }
+
+function wholeNumber(option: string, text: string, low: number, high: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < low || value > high) throw new UserError(`${option} is "${text}": give a whole number from ${low} to ${high}`);
+  return value;
+}
+
+function openDataset({ split, size, seed }: DatasetOptions): MiniVoc {
+  // openMiniVoc refuses other splits and sizes and says which there are.
+  return openMiniVoc({ split, size: Number(size), seed: wholeNumber('--seed', seed, 0, Number.MAX_SAFE_INTEGER) } as MiniVocSettings);
+}
+
+const withDataset = (command: Command, split: string): Command => command
+  .option('--split <name>', `one of ${Object.keys(MINIVOC_SPLITS).join(', ')}`, split)
+  .option('--size <pixels>', `one of ${MINIVOC_SIZES.join(', ')}`, '128')
+  .option('--seed <number>', 'seed of the scenes', String(MINIVOC_SEED));
+
+function info(images: number): void {
+  const bank = openBank();
+  console.log(`MiniVOC: ${bank.groups.length} groups of sprites, bank ${bank.hash}`);
+  console.log(`${'class'.padEnd(12)}   groups  sprites   unseen: groups  sprites`);
+  for (const count of countSprites(bank))
+    console.log(`${count.class.padEnd(12)} ${String(count.groups).padStart(8)} ${String(count.sprites).padStart(8)} ${String(count.unseenGroups).padStart(16)} ${String(count.unseenSprites).padStart(8)}`);
+  for (const split of Object.keys(MINIVOC_SPLITS) as (keyof typeof MINIVOC_SPLITS)[]) {
+    const dataset = openMiniVoc({ split, size: 128 });
+    const used = Math.min(images, dataset.length);
+    const { objects, difficult, truncated, occluded, crowds, perClass } = countObjects(dataset, used);
+    console.log(`${split}: ${dataset.length} images; of the first ${used}: ${objects} objects (${(objects / used).toFixed(2)} an image), ${truncated} truncated, ${occluded} occluded, ${difficult} difficult, ${crowds} crowds`);
+    console.log(`  ${perClass.map((n, label) => `${VOC_CLASSES[label]} ${n}`).join(', ')}`);
+    console.log(`  data hash at 128x128: ${dataset.dataHash}`);
+  }
+}
+
+/** Adds `qdetr data` with what can be done to the embedded data set. */
+export function dataCommand(program: Command): void {
+  const data = program.command('data').description('the embedded data set MiniVOC: what is in it, export, contact sheets, checks');
+
+  data.command('info').description('sprites by class, objects by split, data hashes')
+    .option('--images <number>', 'images of each split to count objects in', '500')
+    .action(({ images }: { images: string }) => info(wholeNumber('--images', images, 1, 16_000)));
+
+  data.command('verify').description('check every file of the sprite bank against its SHA-256 and decode it').action(() => {
+    const { files, hash } = readBankFiles();
+    openBank();
+    console.log(`${files.size} files are as the index says; bank ${hash}`);
+  });
+
+  withDataset(data.command('export').description('write images as a VOC folder (JPEGImages, Annotations, ImageSets)'), 'val')
+    .option('--count <number>', 'images to write, from the first one (default: all of the split)')
+    .requiredOption('--out <folder>', 'a new or empty folder')
+    .action(async ({ count, out, ...options }: DatasetOptions & { count?: string; out: string }) => {
+      const dataset = openDataset(options);
+      const images = count === undefined ? dataset.length : wholeNumber('--count', count, 1, dataset.length);
+      await writeVocFolder(dataset, { folder: out, split: options.split, count: images }, console.log);
+      console.log(`${images} images in ${out}`);
+    });
+
+  withDataset(data.command('contact-sheet').description('draw sprites of each class, or composed images with their boxes, as PNG'), 'train')
+    .option('--class <names...>', 'classes to draw ("distractor" for those without label; default: all)')
+    .option('--images <number>', 'draw this many composed images instead of sprites')
+    .option('--out <folder>', 'where the PNG files go', path.join('.cache', 'contact-sheets'))
+    .action(async ({ class: named, images, out, ...options }: DatasetOptions & { class?: string[]; images?: string; out: string }) => {
+      const write = (name: string, png: Buffer): void => {
+        writeFileAtomic(path.join(out, `${name}.png`), png);
+        console.log(path.join(out, `${name}.png`));
+      };
+      if (images !== undefined) {
+        const dataset = openDataset(options);
+        const count = wholeNumber('--images', images, 1, 120);
+        write(`images-${options.split}-${options.size}`, await imageSheet(dataset, Array.from({ length: count }, (_, i) => i)));
+        return;
+      }
+      const known = [...VOC_CLASSES, 'distractor'];
+      const unknown = named?.find((name) => !known.includes(name));
+      if (unknown !== undefined) throw new UserError(`--class names "${unknown}": choose from ${known.join(', ')}`);
+      for (const name of named ?? known) write(name, await spriteSheet(openBank(), name));
+    });
+
+  data.command('build-sprites').description('build the sprite bank again from the packages it is drawn from (see data-manifests/minivoc/README.md)')
+    .requiredOption('--sources <folder>', 'folder with node_modules of the picture packages and the unpacked furniture package')
+    .action(async ({ sources }: { sources: string }) => {
+      const { buildBank } = await import('../data/minivoc/build/build-bank.js');
+      await buildBank(path.resolve(sources), console.log);
+    });
+}
