@@ -91,8 +91,7 @@ function evaluateConstants(draft: NodeDraft): Value[] {
     scope.startScope();
     try {
       const inputs = Object.fromEntries(Object.entries(draft.inputs).map(([name, v]) => [name, tf.tensor(elementsOf(v), [...v.shape], v.dtype)]));
-      const result = tf.engine().runKernel(draft.op, inputs, draft.attributes as never);
-      const tensors = (Array.isArray(result) ? result : [result]) as tf.Tensor[];
+      const tensors = [runKernel(draft, inputs)].flat();
       return tensors.map((t) => constantValue(t.dataSync() as TypedArray, { shape: [...t.shape], dtype: t.dtype as DataType }));
     } finally {
       scope.endScope();
@@ -100,6 +99,12 @@ function evaluateConstants(draft: NodeDraft): Value[] {
   } finally {
     void tf.setBackend(previous);
   }
+}
+
+function runKernel({ op, attributes }: NodeDraft, inputs: Record<string, tf.Tensor>): tf.Tensor | tf.Tensor[] {
+  if (op === 'BroadcastTo') return tf.broadcastTo(inputs.x, attributes.shape as number[]); // the cpu backend has no kernel of that name
+  const list = ['Concat', 'Pack', 'AddN'].includes(op); // kernels that take a list
+  return tf.engine().runKernel(op, (list ? Object.values(inputs) : inputs) as never, attributes as never);
 }
 
 /** Rebuilds a graph through the rules; work that no output needs is dropped. */

@@ -17,8 +17,8 @@ function geometry(x: readonly number[], filter: readonly number[], attributes: R
   return { strides: [info.strideHeight, info.strideWidth], pads: [top, left, bottom, right], kernel: [info.filterHeight, info.filterWidth], output: [info.outHeight, info.outWidth] };
 }
 
-const channelsFirst = (b: GraphBuilder, x: Value): Value => b.one('Transpose', { x }, { perm: [0, 3, 1, 2] });
-const channelsLast = (b: GraphBuilder, x: Value): Value => b.one('Transpose', { x }, { perm: [0, 2, 3, 1] });
+export const channelsFirst = (b: GraphBuilder, x: Value): Value => b.one('Transpose', { x }, { perm: [0, 3, 1, 2] });
+export const channelsLast = (b: GraphBuilder, x: Value): Value => b.one('Transpose', { x }, { perm: [0, 2, 3, 1] });
 const spec = (shape: number[]) => [{ shape, dtype: 'float32' as const }];
 
 /**
@@ -42,10 +42,11 @@ function inputGradient(b: GraphBuilder, dy: Value, filter: Value, xShape: readon
   const { strides, pads: [top, left, bottom, right], kernel: [kh, kw], output: [oh, ow] } = geometry(xShape, filter.shape, attributes);
   const [B, H, W, C] = xShape;
   const shape = spec([B, C, H, W]);
-  if (strides[0] === 1 && strides[1] === 1) {
+  const margins = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
+  if (strides[0] === 1 && strides[1] === 1 && margins.every((m) => m >= 0)) {
     const turned = kh * kw === 1 ? filter : b.one('Reverse', { x: filter }, { dims: [0, 1] });
     const swapped = b.one('Transpose', { x: turned }, { perm: [2, 3, 0, 1] });
-    return b.one('OnnxConv', { x: channelsFirst(b, dy), filter: swapped }, { strides: [1, 1], pads: [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right], kernel: [kh, kw] }, shape);
+    return b.one('OnnxConv', { x: channelsFirst(b, dy), filter: swapped }, { strides: [1, 1], pads: margins, kernel: [kh, kw] }, shape);
   }
   const extra = [H + top + bottom - ((oh - 1) * strides[0] + kh), W + left + right - ((ow - 1) * strides[1] + kw)];
   const plain = b.one('Transpose', { x: filter }, { perm: [3, 2, 0, 1] }); // [out, in, kh, kw]

@@ -1,8 +1,10 @@
+import { tf } from './tf.js';
 import { inputOf, sameShape, type Graph, type Node, type TensorSpec, type Value } from './graph.js';
 import { elementsOf, rebuild } from './graph-builder.js';
 import { OnnxModelWriter, elementType, type OnnxAttribute, type OnnxTensor } from './onnx-model.js';
 import { convolutionsChannelsFirst } from './onnx-convolution.js';
-import { reductionAxes } from './shape-rules.js';
+import { poolingChannelsFirst } from './onnx-pooling.js';
+import { reductionAxes, sliceRange } from './shape-rules.js';
 import { simplifications, simplify } from './simplify.js';
 import { sizeOf } from './parameters.js';
 
@@ -38,7 +40,6 @@ const arg = (op: string): OnnxLowering => ({ w, node, input, out }) => {
   return [cast(w, w.node(op, [x], out.shape, { axis, keepdims: 0 }, 'int64'), 'int32')];
 };
 const cast = (w: OnnxModelWriter, x: OnnxTensor, dtype: 'float32' | 'int32' | 'bool'): OnnxTensor => w.node('Cast', [x], x.shape, { to: elementType(dtype) }, dtype);
-const softmax = (op: string): OnnxLowering => ({ w, input, out }) => [w.node(op, [input('logits')], out.shape, { axis: -1 })];
 const numbers = (v: unknown): number[] => v as number[];
 
 const convolution = (op: string): OnnxLowering => (c) => {
@@ -117,7 +118,33 @@ function biasFusions(graph: Graph): { into: Map<Node, Node>; fused: Set<Node> } 
   return { into, fused: new Set(into.values()) };
 }
 
-const pool = (op: string): OnnxLowering => ({ node }) => { throw new Error(`${op} with attributes ${JSON.stringify(node.attributes)} has no lowering to ONNX yet`); };
+const poolAttributes = (node: Node): Record<string, OnnxAttribute> => {
+  const { strides, pads, kernel } = node.attributes as Record<string, number[]>;
+  return { strides, pads, kernel_shape: kernel };
+};
+
+/** Channels-first maximum pooling with the flat positions of the maxima. Its gradient asks for the same node, so that there is one. */
+const maxPoolWithPositions = (w: OnnxModelWriter, node: Node, x: OnnxTensor, shape: readonly number[]): OnnxTensor[] =>
+  w.nodeWithOutputs('MaxPool', [x], [{ shape, dtype: 'float32' }, { shape, dtype: 'int64' }], poolAttributes(node));
+
+/** Every dy is added where its window had its (first) maximum. */
+const maxPoolGradient: OnnxLowering = ({ w, node, input, out }) => {
+  const dy = input('dy'), n = sizeOf(out.shape), count = sizeOf(dy.shape);
+  const [, positions] = maxPoolWithPositions(w, node, input('x'), dy.shape);
+  const flat = (t: OnnxTensor): OnnxTensor => w.node('Reshape', [t, w.integers([count])], [count], {}, t.dtype);
+  const zeros = w.node('Expand', [w.scalar(0), w.integers([n])], [n]);
+  return [w.node('Reshape', [w.node('ScatterElements', [zeros, flat(positions), flat(dy)], [n], { axis: 0, reduction: 'add' }), w.integers(out.shape)], out.shape)];
+};
+
+/** Sums of the rows of x with the same id: the one-hot matrix of the ids times x. */
+const segmentSum: OnnxLowering = ({ w, node, input, out }) => {
+  const x = input('x'), ids = input('segmentIds'), segments = node.attributes.numSegments as number;
+  const count = sizeOf(ids.shape), width = sizeOf(x.shape) / count;
+  const range = w.array(Int32Array.from({ length: segments }, (_, k) => k), [segments, 1], 'int32');
+  const oneHot = cast(w, w.node('Equal', [range, w.node('Reshape', [ids, w.integers([1, count])], [1, count], {}, 'int32')], [segments, count], {}, 'bool'), 'float32');
+  const rows = w.node('Reshape', [x, w.integers([count, width])], [count, width]);
+  return [w.node('Reshape', [w.node('MatMul', [oneHot, rows], [segments, width]), w.integers(out.shape)], out.shape)];
+};
 
 /** Lowerings of tfjs's kernels, by name. */
 const lowerings: Record<string, OnnxLowering> = {
@@ -131,13 +158,13 @@ const lowerings: Record<string, OnnxLowering> = {
     const positive = cast(w, w.node('Greater', [x, w.scalar(0)], out.shape, {}, 'bool'), 'float32');
     return [alpha === 0 ? positive : w.node('Add', [w.node('Mul', [positive, w.scalar(1 - alpha)], out.shape), w.scalar(alpha)], out.shape)];
   },
-  ClipByValue: ({ w, node, input, out }) => [w.node('Clip', [input('x'), w.scalar(node.attributes.clipValueMin as number), w.scalar(node.attributes.clipValueMax as number)], out.shape)],
+  ClipByValue: ({ w, node, input, out }) => [w.node('Clip', [input('x'), w.scalar(node.attributes.clipValueMin as number, out.dtype), w.scalar(node.attributes.clipValueMax as number, out.dtype)], out.shape, {}, out.dtype)],
   Cast: ({ w, input, out }) => [cast(w, input('x'), out.dtype)],
   Add: add, Sub: binary('Sub'), Multiply: binary('Mul'), RealDiv: binary('Div'), Maximum: binary('Max'), Minimum: binary('Min'), Pow: binary('Pow'),
   Equal: binary('Equal'), Greater: binary('Greater'), GreaterEqual: binary('GreaterOrEqual'), Less: binary('Less'), LessEqual: binary('LessOrEqual'), LogicalAnd: binary('And'), LogicalOr: binary('Or'),
   NotEqual: ({ w, input, out }) => [w.node('Not', [w.node('Equal', [input('a'), input('b')], out.shape, {}, 'bool')], out.shape, {}, 'bool')],
   Select: ({ w, input, out }) => [w.node('Where', [input('condition'), input('t'), input('e')], out.shape, {}, out.dtype)],
-  Softmax: softmax('Softmax'), LogSoftmax: softmax('LogSoftmax'),
+  Softmax: ({ w, input, out }) => [w.node('Softmax', [input('logits')], out.shape, { axis: -1 })],
   Sum: reduce('ReduceSum'), Mean: reduce('ReduceMean'), Max: reduce('ReduceMax'), Min: reduce('ReduceMin'), Prod: reduce('ReduceProd'), ArgMax: arg('ArgMax'), ArgMin: arg('ArgMin'),
   Reshape: ({ w, input, out }) => [w.node('Reshape', [input('x'), w.integers(out.shape)], out.shape, {}, out.dtype)],
   Transpose: ({ w, node, input, out }) => [w.node('Transpose', [input('x')], out.shape, { perm: numbers(node.attributes.perm) }, out.dtype)],
@@ -148,15 +175,15 @@ const lowerings: Record<string, OnnxLowering> = {
     return [w.node('Concat', inputs, out.shape, { axis: axis < 0 ? axis + out.shape.length : axis }, out.dtype)];
   },
   Slice: ({ w, node, input, out }) => {
-    const begin = numbers(node.attributes.begin);
-    return [w.node('Slice', [input('x'), w.integers(begin), w.integers(begin.map((b, k) => b + out.shape[k])), w.integers(begin.map((_, k) => k))], out.shape, {}, out.dtype)];
+    const x = input('x'), { begin } = sliceRange(x.shape, node.attributes);
+    return [w.node('Slice', [x, w.integers(begin), w.integers(begin.map((b, k) => b + out.shape[k])), w.integers(begin.map((_, k) => k))], out.shape, {}, out.dtype)];
   },
   PadV2: ({ w, node, input, out }) => {
     const paddings = node.attributes.paddings as [number, number][];
     return [w.node('Pad', [input('x'), w.integers([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]), w.scalar((node.attributes.constantValue as number | undefined) ?? 0, out.dtype)], out.shape, {}, out.dtype)];
   },
   Reverse: ({ w, node, input, out }) => {
-    const axes = numbers(node.attributes.dims).map((d) => (d < 0 ? d + out.shape.length : d));
+    const axes = tf.util.parseAxisParam(node.attributes.dims as number | number[], [...out.shape]);
     return [w.node('Slice', [input('x'), w.integers(axes.map(() => -1)), w.integers(axes.map((k) => -out.shape[k] - 1)), w.integers(axes), w.integers(axes.map(() => -1))], out.shape, {}, out.dtype)];
   },
   GatherV2: ({ w, node, input, out }) => {
@@ -175,7 +202,9 @@ const lowerings: Record<string, OnnxLowering> = {
   Cumsum: ({ w, node, input, out }) => [w.node('CumSum', [input('x'), cast(w, w.scalar(node.attributes.axis as number, 'int32'), 'int32')], out.shape, { exclusive: node.attributes.exclusive ? 1 : 0, reverse: node.attributes.reverse ? 1 : 0 }, out.dtype)],
   BatchMatMul: batchMatMul,
   OnnxConv: convolution('Conv'), OnnxConvTranspose: convolution('ConvTranspose'), OnnxUnfold: unfold,
-  MaxPool: pool('MaxPool'), AvgPool: pool('AvgPool'),
+  OnnxMaxPool: ({ w, node, input, out }) => [maxPoolWithPositions(w, node, input('x'), out.shape)[0]], OnnxMaxPoolGrad: maxPoolGradient,
+  OnnxAveragePool: ({ w, node, input, out }) => [w.node('AveragePool', [input('x')], out.shape, poolAttributes(node))],
+  UnsortedSegmentSum: segmentSum,
   LayerNorm: ({ w, node, input, out }) => w.nodeWithOutputs('LayerNormalization', [input('x'), input('weight'), input('bias')], node.outputs.map((o) => ({ shape: o.shape, dtype: 'float32' as const })), { axis: out.shape.length - 1, epsilon: { float: node.attributes.epsilon as number } }),
   SplitV: ({ w, node, input }) => {
     const axis = node.attributes.axis as number, positive = axis < 0 ? axis + node.outputs[0].shape.length : axis;
@@ -199,7 +228,7 @@ export const onnxKernelNames = (): string[] => Object.keys(lowerings).sort();
  * @throws for a kernel without a lowering, naming it.
  */
 export function lowerToOnnx(traced: Graph, channelBlock = 1, name = 'step'): { model: Uint8Array; graph: Graph; nodes: number } {
-  const graph = rebuild(rebuild(simplify(traced), [convolutionsChannelsFirst, ...simplifications]), simplifications);
+  const graph = rebuild(rebuild(simplify(traced), [convolutionsChannelsFirst, poolingChannelsFirst, ...simplifications]), simplifications);
   const w = new OnnxModelWriter(channelBlock);
   const tensors = new Map<Value, OnnxTensor>();
   for (const [key, v] of graph.inputs) tensors.set(v, w.input(key, v.shape, v.dtype));

@@ -26,15 +26,12 @@ const reduction = (dtype?: DataType): ShapeRule => (i, a) => {
   return [{ shape, dtype: dtype ?? i.x.dtype }];
 };
 
-const pool: ShapeRule = (i, a) => {
-  const info = tf.backend_util.computePool2DInfo(i.x.shape as [number, number, number, number], a.filterSize as number, a.strides as number, 1, a.pad as number, a.dimRoundingMode as 'floor');
-  return [{ shape: info.outShape, dtype: i.x.dtype }];
-};
+const pool: ShapeRule = (i, a) => [{ shape: poolingInfo(i.x.shape, a).outShape, dtype: i.x.dtype }];
 
 /** Kernels of tfjs that a step may use, by name: the recording backend computes shapes with these and nothing else. */
 export const shapeRules: Record<string, ShapeRule> = {
   ...Object.fromEntries(['Identity', 'Neg', 'Relu', 'Sigmoid', 'Exp', 'Log', 'Log1p', 'Abs', 'Sign', 'Square', 'Sqrt', 'Rsqrt', 'Reciprocal', 'Round', 'Floor', 'Ceil', 'Step', 'Tanh', 'Sin', 'Cos', 'Softplus', 'ClipByValue', 'ZerosLike', 'OnesLike', 'Reverse', 'Cumsum'].map((op) => [op, unary()])),
-  Softmax: unary('logits'), LogSoftmax: unary('logits'),
+  Softmax: unary('logits'),
   LogicalNot: unaryTo('bool'),
   Cast: (i, a) => [{ shape: i.x.shape, dtype: a.dtype as DataType }],
   Reshape: (i, a) => [{ shape: tf.util.inferFromImplicitShape(numbers(a.shape), tf.util.sizeFromShape([...i.x.shape])), dtype: i.x.dtype }],
@@ -43,7 +40,7 @@ export const shapeRules: Record<string, ShapeRule> = {
     shape.splice(dim < 0 ? shape.length + dim + 1 : dim, 0, 1);
     return [{ shape, dtype: i.input.dtype }];
   },
-  ...Object.fromEntries(['Add', 'Sub', 'Multiply', 'Maximum', 'Minimum', 'Pow', 'SquaredDifference', 'FloorDiv', 'Mod'].map((op) => [op, binary()])),
+  ...Object.fromEntries(['Add', 'Sub', 'Multiply', 'Maximum', 'Minimum', 'Pow', 'SquaredDifference'].map((op) => [op, binary()])),
   RealDiv: binary('float32'),
   ...Object.fromEntries(['Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual', 'LogicalAnd', 'LogicalOr'].map((op) => [op, binary('bool')])),
   AddN: (i) => [{ shape: Object.values(i)[0].shape, dtype: Object.values(i)[0].dtype }],
@@ -70,13 +67,14 @@ export const shapeRules: Record<string, ShapeRule> = {
     const axis = tf.util.parseAxisParam(a.axis as number, [...i.x.shape])[0];
     return tf.backend_util.prepareSplitSize({ shape: [...i.x.shape] } as never, a.numOrSizeSplits as number[], axis).map((n) => ({ shape: i.x.shape.map((d, k) => (k === axis ? n : d)), dtype: i.x.dtype }));
   },
-  Slice: (i, a) => [{ shape: numbers(a.size).map((s, k) => (s < 0 ? i.x.shape[k] - numbers(a.begin)[k] : s)), dtype: i.x.dtype }],
+  Slice: (i, a) => [{ shape: sliceRange(i.x.shape, a).size, dtype: i.x.dtype }],
   PadV2: (i, a) => [{ shape: i.x.shape.map((d, k) => d + (a.paddings as number[][])[k][0] + (a.paddings as number[][])[k][1]), dtype: i.x.dtype }],
   GatherV2: (i, a) => {
     const axis = tf.util.parseAxisParam(a.axis as number, [...i.x.shape])[0];
     if (a.batchDims) throw new Error('GatherV2 with batchDims is not traced');
     return [{ shape: [...i.x.shape.slice(0, axis), ...i.indices.shape, ...i.x.shape.slice(axis + 1)], dtype: i.x.dtype }];
   },
+  UnsortedSegmentSum: (i, a) => [{ shape: [a.numSegments as number, ...i.x.shape.slice(i.segmentIds.shape.length)], dtype: i.x.dtype }],
   OneHot: (i, a) => [{ shape: [...i.indices.shape, a.depth as number], dtype: (a.dtype as DataType | undefined) ?? 'int32' }],
   Fill: (_, a) => [{ shape: numbers(a.shape), dtype: (a.dtype as DataType | undefined) ?? 'float32' }],
   BatchMatMul: (i, a) => {
@@ -96,4 +94,15 @@ export const shapeRules: Record<string, ShapeRule> = {
 export function convolutionInfo(x: readonly number[], filter: readonly number[], a: Attrs): ReturnType<typeof tf.backend_util.computeConv2DInfo> {
   const format = tf.backend_util.convertConv2DDataFormat((a.dataFormat ?? 'NHWC') as 'NHWC');
   return tf.backend_util.computeConv2DInfo(x as [number, number, number, number], filter as [number, number, number, number], a.strides as number, (a.dilations ?? 1) as number, a.pad as number, a.dimRoundingMode as 'floor', false, format);
+}
+
+/** tfjs's own account of a 2-D pooling (NHWC): output shape and paddings. */
+export function poolingInfo(x: readonly number[], a: Attrs): ReturnType<typeof tf.backend_util.computePool2DInfo> {
+  return tf.backend_util.computePool2DInfo(x as [number, number, number, number], a.filterSize as number, a.strides as number, 1, a.pad as number, a.dimRoundingMode as 'floor');
+}
+
+/** First element and size of a slice along every axis: tfjs leaves out trailing axes and writes -1 for the rest of one. */
+export function sliceRange(x: readonly number[], a: Attrs): { begin: number[]; size: number[] } {
+  const [begin, size] = tf.slice_util.parseSliceParams({ shape: x } as tf.TensorInfo, a.begin as number[], a.size as number[]);
+  return { begin, size };
 }

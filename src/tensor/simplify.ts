@@ -41,6 +41,12 @@ const trivial: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) => 
     const one = out.shape.map((d, k) => (k === axis ? 1 : d));
     return b.emit('Concat', Object.fromEntries(Object.entries(inputs).map(([k, v]) => [k, b.reshape(v, one)])), { axis });
   }
+  if (op === 'Unpack') {
+    const axis = (attributes.axis as number) < 0 ? (attributes.axis as number) + inputs.value.shape.length : (attributes.axis as number);
+    const count = inputs.value.shape[axis];
+    const parts = count === 1 ? [inputs.value] : b.emit('SplitV', { x: inputs.value }, { numOrSizeSplits: Array<number>(count).fill(1), axis });
+    return parts.map((part) => b.reshape(part, out.shape));
+  }
   if (op === 'Tile') {
     const reps = attributes.reps as number[];
     if (x.shape.every((d, k) => d === 1 || reps[k] === 1)) return b.emit('BroadcastTo', { x }, { shape: [...out.shape] });
@@ -68,7 +74,7 @@ const arithmetic: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) 
     if (negated) return b.emit('Add', { a, b: negated.inputs[0] });
   }
   if (op === 'Multiply') {
-    if (isUniform(a, 0) || isUniform(c, 0)) return [b.uniform(0, out.shape)];
+    if (isUniform(a, 0) || isUniform(c, 0)) return [b.uniform(0, out.shape, out.dtype)];
     if (isUniform(a, 1)) return [same(c)];
     if (isUniform(c, 1)) return [same(a)];
     if (isUniform(a, -1)) return [same(b.one('Neg', { x: c }))];
@@ -76,7 +82,7 @@ const arithmetic: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) 
   }
   if (op === 'RealDiv') {
     if (isUniform(c, 1)) return [same(a)];
-    if (isUniform(a, 0)) return [b.uniform(0, out.shape)];
+    if (isUniform(a, 0)) return [b.uniform(0, out.shape, out.dtype)];
   }
   if (op === 'Pow' && isUniform(c, 2)) return [same(b.one('Square', { x: a }))];
   if (op === 'Pow' && isUniform(c, 1)) return [same(a)];
@@ -111,6 +117,7 @@ const broadcasts: RewriteRule = (draft, b) => {
 const reductions: RewriteRule = (draft, b) => {
   const { op, inputs: { x }, attributes, outputs: [out] } = draft;
   if (!['Sum', 'Mean', 'Max', 'Min'].includes(op)) return undefined;
+  if (op === 'Mean' && x.dtype !== 'float32') return b.emit(op, { x: b.one('Cast', { x }, { dtype: 'float32' }) }, attributes);
   const axes = reductionAxes(attributes, x.shape.length);
   if (axes.every((k) => x.shape[k] === 1)) return [b.reshape(x, out.shape)];
   const count = axes.reduce((n, k) => n * x.shape[k], 1);
@@ -121,7 +128,7 @@ const reductions: RewriteRule = (draft, b) => {
     const aligned = b.reshape(source, [...x.shape.map(() => 1).slice(source.shape.length), ...source.shape]);
     const repeats = axes.reduce((n, k) => n * (aligned.shape[k] === x.shape[k] ? 1 : x.shape[k]), 1);
     const sum = b.one('Sum', { x: aligned }, { ...attributes, axis: axes });
-    return [b.one('BroadcastTo', { x: b.one('Multiply', { a: sum, b: b.uniform(repeats, []) }) }, { shape: [...out.shape] })];
+    return [b.one('BroadcastTo', { x: b.one('Multiply', { a: sum, b: b.uniform(repeats, [], x.dtype) }) }, { shape: [...out.shape] })];
   }
   return undefined;
 };

@@ -5,5 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-layers';
 
+tf.enableProdMode(); // only keeps tfjs quiet: its first tensor would print a banner into the output of every command
+
 export { tf };
 export type Tensor = tf.Tensor;
