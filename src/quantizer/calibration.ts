@@ -4,6 +4,7 @@ import { levels } from './levels.js';
 import type { Observer } from './observer.js';
 import { isReal, type Precision } from './precision.js';
 import { fromRange, searchScale, searchScaleAndOffset } from './scale-search.js';
+import { unsignedQuantizer } from './scales.js';
 import { ValueHistogram } from './value-histogram.js';
 
 /** LSQ+ is the paper's "Baseline" (learnable offset, signed grid), LSQ the one without offset (decision A1). */
@@ -83,7 +84,7 @@ function initialParameters(quantizer: string, seen: readonly ValueHistogram[], b
     const unsigned = seen.every((histogram) => histogram.min >= 0);
     const range = levels(bits, !unsigned);
     const scales = seen.map((histogram) => (kind === 'a' ? fromRange(0, 1, range).scale : searchScale(histogram, range)));
-    return { [`${quantizer}${unsigned ? '.unsigned' : ''}.scale`]: vector(scales) };
+    return { [`${unsigned ? unsignedQuantizer(quantizer) : quantizer}.scale`]: vector(scales) };
   }
   const range = levels(bits);
   const found = seen.map((histogram) => (kind === 'a' ? fromRange(0, 1, range) : searchScaleAndOffset(histogram, range)));

@@ -5,6 +5,7 @@ import { fakeQuantizeActivation, fakeQuantizeWeight, gradientScale } from './fak
 import { levels } from './levels.js';
 import type { Observer } from './observer.js';
 import { isReal } from './precision.js';
+import { unsignedQuantizer } from './scales.js';
 
 /**
  * Q_w(w), Eq. 2.24: one scale for each output channel, no offset (decision A3). The identity at 32 bits.
@@ -26,7 +27,7 @@ export function quantizeWeight(parameters: Parameters, quantizer: string, w: Ten
  *
  * Which parameters the quantizer has decides its kind, so that a checkpoint describes itself:
  * LSQ+ `<quantizer>.scale` and `<quantizer>.offset`; LSQ `<quantizer>.scale` alone, on the signed grid, or
- * `<quantizer>.unsigned.scale`, on the unsigned one, for values that are never negative.
+ * `<module>.unsigned_input_quantizer.scale`, on the unsigned one, for values that are never negative.
  * @param quantizer `<module>.input_quantizer`
  * @param x any shape
  * @throws UserError when a parameter is missing or of another size, or `bits` is none of 2 to 8 and 32.
@@ -50,10 +51,11 @@ export function quantizeOperand(parameters: Parameters, quantizer: string, x: Te
 
 /** Quantizes x with `size` scales along `axis`; g counts `count` elements, those of x where it isn't given. */
 export function quantizeAlong(parameters: Parameters, quantizer: string, x: Tensor, axis: number, size: number, bits: number, count = x.size): Tensor {
-  const unsigned = `${quantizer}.unsigned.scale` in parameters;
+  const unsignedScale = `${unsignedQuantizer(quantizer)}.scale`;
+  const unsigned = unsignedScale in parameters;
   const range = levels(bits, !unsigned);
   const attributes = { ...range, axis, gradientScale: gradientScale(count, range) };
-  if (unsigned) return fakeQuantizeWeight(x, quantizerParameter(parameters, `${quantizer}.unsigned.scale`, size), attributes);
+  if (unsigned) return fakeQuantizeWeight(x, quantizerParameter(parameters, unsignedScale, size), attributes);
   const scale = quantizerParameter(parameters, `${quantizer}.scale`, size);
   if (!(`${quantizer}.offset` in parameters)) return fakeQuantizeWeight(x, scale, attributes);
   return fakeQuantizeActivation(x, scale, quantizerParameter(parameters, `${quantizer}.offset`, size), attributes);

@@ -104,8 +104,8 @@ test.serial('LSQ has no offset, and the unsigned grid where nothing below 0 was 
   calibration.observe('m.a_quantizer', tf.ones([1, 2, 1, 1]));
   calibration.observe('m.k_quantizer', tf.tensor4d([-1, 1], [1, 2, 1, 1]));
   const found = calibration.quantizerParameters({ weightBits: 4, activationBits: 4, attentionBits: 8 }, 'LSQ');
-  t.deepEqual(Object.keys(found).sort(), ['a.input_quantizer.unsigned.scale', 'b.input_quantizer.scale', 'm.a_quantizer.unsigned.scale', 'm.k_quantizer.scale']);
-  t.deepEqual([...found['m.a_quantizer.unsigned.scale'].data], [...Float32Array.of(1 / 255, 1 / 255)]);
+  t.deepEqual(Object.keys(found).sort(), ['a.unsigned_input_quantizer.scale', 'b.input_quantizer.scale', 'm.k_quantizer.scale', 'm.unsigned_a_quantizer.scale']);
+  t.deepEqual([...found['m.unsigned_a_quantizer.scale'].data], [...Float32Array.of(1 / 255, 1 / 255)]);
 });
 
 test.serial('modules may differ in precision; real-valued ones get no parameters', async (t) => {
@@ -125,7 +125,7 @@ test.serial('scales stay positive after any update', async (t) => {
 });
 
 test('names of scales and offsets', (t) => {
-  t.true(isScale('a.b.weight_quantizer.scale') && isScale('a.input_quantizer.unsigned.scale'));
+  t.true(isScale('a.b.weight_quantizer.scale') && isScale('a.unsigned_input_quantizer.scale'));
   t.false(isScale('a.input_quantizer.offset') || isScale('norm.scale'));
   t.true(isQuantizerParameter('a.q_quantizer.offset') && isQuantizerParameter('a.q_quantizer.scale'));
   t.false(isQuantizerParameter('a.weight'));
