@@ -11,10 +11,20 @@ function start(connectionFile) {
       return { ...super.handleKernel(), implementation: 'qdetr', banner: 'Q-DETR', language_info: METADATA.language_info };
     }
 
-    async handleExecute(request, writeStream, writeDisplayData) {
+    /** Runs one cell when its turn comes: outputs belong to the cell that runs, not to the one that was sent last. */
+    async handleExecuteImpl(request, writeStream, writeDisplayData) {
       globalThis[DISPLAY] = (data, metadata = {}) => writeDisplayData({ data, metadata, transient: {} }, false);
+      try {
+        return await super.handleExecuteImpl(request, writeStream, writeDisplayData);
+      } catch (count) {
+        request.error = lastError();
+        throw count;
+      }
+    }
+
+    async handleExecute(request, writeStream, writeDisplayData) {
       const content = await super.handleExecute(request, writeStream, writeDisplayData);
-      return content.status === 'error' ? { ...content, ...lastError() } : content;
+      return content.status === 'error' ? { ...content, ...request.error } : content;
     }
   }
 

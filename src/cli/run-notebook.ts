@@ -46,7 +46,7 @@ export function readNotebook(file: string): Notebook {
     throw new UserError(`${file} can't be read as a notebook (${messageOf(error)}): check the path, or get the file back with 'git checkout -- ${file}'`);
   }
   if (notebook?.nbformat !== 4 || !Array.isArray(notebook.cells)) {
-    throw new UserError(`${file}: key nbformat: is no notebook of format 4; open and save it with a current JupyterLab`);
+    throw new UserError(`${file}: key nbformat: this is no notebook of format 4; open and save it with a current JupyterLab`);
   }
   return notebook;
 }
@@ -66,8 +66,7 @@ export function cellName(notebook: { cells: readonly { source: string | string[]
  */
 export function runNotebook(file: string, { smoke = false, onCell = (_index: number) => {} } = {}): Promise<Notebook> {
   const notebook = readNotebook(file);
-  const { FORCE_COLOR: _, ...env } = process.env;
-  const child = fork(RUNNER, [file], { execArgv: [], env: { ...env, NO_COLOR: '1', QDETR_SMOKE: smoke ? '1' : '' }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const child = fork(RUNNER, [file], { execArgv: [], env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', QDETR_SMOKE: smoke ? '1' : '' }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   let stray = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (stray = (stray + chunk.toString()).slice(-4000)));
 

@@ -7,8 +7,8 @@ import type { Origin, RunSummaries } from './run-summaries.js';
 import { meanInterval, type Interval } from './statistics.js';
 import { CONFIG, FAINT, INK, QUIET, niceDomain, type Layer } from './style.js';
 
-const WIDTH = 400;
-const HEIGHT = 380;
+const WIDTH = 320;
+const HEIGHT = 340;
 /** Dark to light, told apart with the common kinds of colour blindness; the shapes differ too. */
 const COLOURS = ['#3b1f6b', '#1f6f9e', '#00855f', '#b8860b', '#d1495b', '#767676'];
 const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'cross'];
@@ -108,14 +108,14 @@ function kitPanel(origin: Origin, group: RunGroup | null): object {
   const data = { values };
   const reference = values.filter((value) => value.lambda === null);
   const seeds = new Set(group.runs.map((run) => run.seed)).size;
-  return view(name, [`${datasetName(group.dataset)} test, ${modelName(group)}, ${[...new Set(group.runs.map((run) => run.bits))].join(', ')}`, `scale '${group.scale}', ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}; bars: 95 % interval`], [
+  return view(name, [`${datasetName(group.dataset)} test, ${modelName(group)}, ${[...new Set(group.runs.map((run) => run.bits))].join(', ')}`, `scale '${group.scale}', ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}; ± 95 %`], [
     { data: { values: reference }, mark: { type: 'rule', strokeDash: [4, 4], color: INK, strokeWidth: 1.5 }, encoding: { y } },
     { data, mark: { type: 'line', strokeWidth: 3 }, encoding: { x, y, color } },
     { data: { values: values.filter((value) => value.low !== null) }, mark: { type: 'rule', strokeWidth: 2 }, encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' }, color } },
     { data, mark: { type: 'point', filled: true, size: 130, opacity: 1 }, encoding: { x, y, color, shape } },
     ...lasts.flatMap((last, i): Layer[] => [
-      { data: { values: [last] }, mark: { type: 'rule', color: colour(i), strokeWidth: 1, opacity: 0.6 }, encoding: { x, y, x2: { value: WIDTH + 22 }, y2: { value: places[i] } } },
-      { data: { values: [{ text: names[i] }] }, mark: { type: 'text', align: 'left', baseline: 'middle', color: colour(i), fontSize: 15, fontWeight: 'bold', dx: 4 }, encoding: { x: { value: WIDTH + 22 }, y: { value: places[i] }, text: { field: 'text' } } },
+      { data: { values: [last] }, mark: { type: 'rule', color: colour(i), strokeWidth: 1, opacity: 0.6 }, encoding: { x, y, x2: { value: WIDTH + 18 }, y2: { value: places[i] } } },
+      { data: { values: [{ text: names[i] }] }, mark: { type: 'text', align: 'left', baseline: 'middle', color: colour(i), fontSize: 15, fontWeight: 'bold', dx: 4 }, encoding: { x: { value: WIDTH + 18 }, y: { value: places[i] }, text: { field: 'text' } } },
     ]),
   ]);
 }

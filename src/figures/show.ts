@@ -1,22 +1,8 @@
-import { renderFigure, type Figure } from './render.js';
+import { showBundle } from './display.js';
 import { pictureWithBoxes, type PictureBox } from './picture.js';
-import { UserError } from '../errors.js';
+import { renderFigure, type Figure } from './render.js';
 
-/** One output in several forms; the reader's program takes the richest that it knows. */
-export type MimeBundle = Record<string, unknown>;
-
-/** Where the notebook's kernel and the headless runner wait for outputs (notebooks/kernel/cell-executor.cjs). */
-const DISPLAY = Symbol.for('qdetr.display');
-
-/**
- * Shows one output with several MIME types in the running cell.
- * @throws UserError outside of a notebook run by this project's kernel.
- */
-export function showBundle(data: MimeBundle, metadata: Record<string, unknown> = {}): void {
-  const display = (globalThis as Record<symbol, unknown>)[DISPLAY];
-  if (typeof display !== 'function') throw new UserError("outputs can be shown in notebooks only: choose the kernel 'TypeScript (Q-DETR)' (notebooks/kernel/README.md)");
-  display(data, metadata);
-}
+export { showBundle, showMarkdown, type MimeBundle } from './display.js';
 
 /** Shows a figure as live Vega-Lite (JupyterLab draws it) and as PNG (GitHub, printing), `scale` pixels a unit. */
 export async function showFigure(figure: Figure, scale = 1.5): Promise<void> {
@@ -41,9 +27,4 @@ export interface ShowableTable {
 /** Shows a table as HTML and as text; at most `limit` rows. */
 export function showTable(table: ShowableTable, limit = 100): void {
   showBundle({ 'text/html': table.toHTML({ limit }), 'text/plain': table.toMarkdown({ limit }) });
-}
-
-/** Shows markdown text. */
-export function showMarkdown(text: string): void {
-  showBundle({ 'text/markdown': text, 'text/plain': text });
 }

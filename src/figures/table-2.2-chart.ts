@@ -6,8 +6,11 @@ import type { Measured, Shown, Table22 } from './table-2.2.js';
 
 const ROW = 31;
 const ROWS = 17;
-const PLOT = 240;
-const LABELS = 232;
+const PLOT = 155;
+const LABELS = 200;
+/** Where the columns of numbers end, in pixels right of a panel's plot. */
+const TEST_COLUMN = { paper: 44, measured: 98 };
+const UNSEEN_COLUMN = 152;
 
 /** A value of one row in one panel; percent. `y` counts rows from the top, in the middle of the row. */
 interface Point {
@@ -26,7 +29,7 @@ interface Panel {
   points: Point[];
   real: number | null;
   measured: boolean;
-  empty: string;
+  empty: string[];
 }
 
 /** Rows from top to bottom: the real-valued model, then a heading and four methods for each bit-width. */
@@ -38,7 +41,7 @@ function rows(): { method: string; bits: string; y: number }[] {
 
 const headings = BITS.map((bits, i) => {
   const [weights, activations, attention] = bits.split('-');
-  return { y: 1.7 + 5.25 * i, text: `${bits}`, rest: `weights ${weights} · activations ${activations} · attention ${attention} bits` };
+  return { y: 1.7 + 5.25 * i, text: `${bits}`, rest: `weights ${weights} · activations ${activations} · attention ${attention}` };
 });
 const HEIGHT = ROW * ROWS;
 
@@ -58,11 +61,11 @@ function panel(table: Table22, column: 'paper' | 'recorded' | 'fresh'): Panel {
   }
   const real = points.find((point) => point.method === 'Real-valued')?.value ?? null;
   if (column === 'paper') {
-    return { title: 'Paper', subtitle: ['VOC 2007 test, DETR-R50', 'as printed'], points, real, measured: false, empty: '' };
+    return { title: 'Paper', subtitle: ['VOC 2007 test, DETR-R50', 'as printed'], points, real, measured: false, empty: [] };
   }
   const shown = table[column];
-  const [title, empty] = column === 'recorded' ? ['Recorded by this kit', 'No recorded runs yet.'] : ['Fresh, on this machine', "No fresh run yet: 'npm start' makes one."];
-  return { title, subtitle: shown === null ? ['MiniVOC test', ''] : shownText(shown), points, real, measured: true, empty };
+  const [title, empty]: [string, string[]] = column === 'recorded' ? ['Recorded by this kit', ['No recorded', 'runs yet.']] : ['Fresh, on this machine', ['No fresh run yet:', "'npm start'", 'makes one.']];
+  return { title, subtitle: shown === null ? ['MiniVOC test', ' '] : shownText(shown), points, real, measured: true, empty };
 }
 
 function shownText(shown: Shown): string[] {
@@ -89,7 +92,7 @@ function labelView(): object {
     layer: [
       text(names, { fontSize: 16, dx: 0 }),
       text(headings, { fontSize: 16, fontWeight: 'bold' }),
-      text(headings.map(({ y, rest }) => ({ y, text: rest })), { fontSize: 11.5, color: QUIET, dx: 62 }),
+      text(headings.map(({ y, rest }) => ({ y, text: rest })), { fontSize: 10.5, color: QUIET, dx: 56 }),
     ],
   };
 }
@@ -102,14 +105,14 @@ function panelView(content: Panel): object {
     field: 'value',
     type: 'quantitative',
     scale: { domain, nice: false, zero: false },
-    axis: { title: 'AP50 (%)', tickCount: 5, grid: true, orient: 'bottom', domain: false, ticks: false },
+    axis: { title: 'AP50 (%)', tickCount: 4, grid: true, orient: 'bottom', domain: false, ticks: false, labelFlush: false, labelFontSize: 13 },
   } as const;
   const styles = METHODS.slice(0, 5);
   const color = { field: 'method', type: 'nominal', legend: null, scale: { domain: styles.map((s) => s.method), range: styles.map((s) => s.colour) } } as const;
   const shape = { field: 'method', type: 'nominal', legend: null, scale: { domain: styles.map((s) => s.method), range: styles.map((s) => s.shape) } } as const;
   const column = (field: string, offset: number, mark: object): Layer => ({
     data: { values: points },
-    mark: { type: 'text', align: 'right', baseline: 'middle', fontSize: 15, ...mark },
+    mark: { type: 'text', align: 'right', baseline: 'middle', fontSize: 14.5, ...mark },
     encoding: { y, x: { value: PLOT + offset }, text: { field } },
   });
   const layer: Layer[] = [
@@ -118,7 +121,7 @@ function panelView(content: Panel): object {
   if (points.length === 0) {
     layer.push({
       data: { values: [{ y: 8.5, text: content.empty }] },
-      mark: { type: 'text', fontSize: 15, color: QUIET, baseline: 'middle', align: 'center' },
+      mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, baseline: 'middle', align: 'center' },
       encoding: { y, x: { value: PLOT / 2 }, text: { field: 'text' } },
     });
   }
@@ -131,16 +134,17 @@ function panelView(content: Panel): object {
   layer.push(
     { data: { values: points.filter((point) => point.low !== null) }, mark: { type: 'rule', strokeWidth: 2 }, encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, y, color } },
     { data: { values: points }, mark: { type: 'point', filled: true, size: 150, opacity: 1 }, encoding: { x, y, color, shape } },
-    column('numbers', content.measured ? 92 : 52, { fontWeight: 'bold' }),
+    column('numbers', content.measured ? TEST_COLUMN.measured : TEST_COLUMN.paper, { fontWeight: 'bold' }),
   );
-  if (content.measured) layer.push(column('unseenNumber', 160, { color: QUIET }));
-  const head = (text: string, offset: number): Layer => ({
+  if (content.measured) layer.push(column('unseenNumber', UNSEEN_COLUMN, { color: QUIET }));
+  const head = (text: string, offset: number, hidden = false): Layer => ({
     data: { values: [{ y: -0.35, text }] },
-    mark: { type: 'text', align: 'right', baseline: 'bottom', fontSize: 13, color: QUIET },
+    mark: { type: 'text', align: 'right', baseline: 'bottom', fontSize: 13, color: QUIET, opacity: hidden ? 0 : 1 },
     encoding: { y, x: { value: PLOT + offset }, text: { field: 'text' } },
   });
-  layer.push(head('test', content.measured ? 92 : 52));
-  if (content.measured) layer.push(head('unseen', 160));
+  const isEmpty = points.length === 0; // the heads stay, unseen, so that the panels' titles are level
+  layer.push(head('test', content.measured && !isEmpty ? TEST_COLUMN.measured : TEST_COLUMN.paper, isEmpty));
+  if (content.measured && !isEmpty) layer.push(head('unseen', UNSEEN_COLUMN));
   return {
     width: PLOT,
     height: HEIGHT,
@@ -160,11 +164,13 @@ export function table22Chart(table: Table22): Figure {
     title: {
       text: 'Table 2.2 · What each part of Q-DETR brings, by bit-width',
       subtitle: [
-        "The panels are measured on different data (paper: VOC 2007; this kit: MiniVOC, a small DETR): compare the order of the methods and the gaps, not the levels.",
-        'Dashed: the real-valued model of the panel. Bars: what is lost against it. Numbers: AP50 on test ± 95 % interval over seeds; beside it test-unseen (sprites that training never shows).',
+        'The panels are measured on different data (paper: VOC 2007, this kit: MiniVOC with a small DETR):',
+        'compare the order of the methods and the gaps, not the levels. Dashed: real-valued; bars: what is lost against it.',
+        'Numbers: AP50 on test ± 95 % interval over seeds; beside it test-unseen (sprites that training never shows).',
       ],
     },
     hconcat: [labelView(), ...(['paper', 'recorded', 'fresh'] as const).map((column) => panelView(panel(table, column)))],
+    spacing: 26,
     config: CONFIG,
   } as Figure;
 }

@@ -1,0 +1,34 @@
+import test from 'ava';
+import sharp from 'sharp';
+import { pictureWithBoxes, plainPng } from '../../src/figures/picture.js';
+
+const pixels = async (png: Buffer) => sharp(png).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+
+test('a plain PNG holds the bytes that went in', async (t) => {
+  const rgb = Uint8Array.from({ length: 3 * 5 * 3 }, (_, i) => (i * 37) % 256);
+  const { data, info } = await pixels(plainPng(rgb, 5, 3));
+  t.deepEqual([info.width, info.height, info.channels], [5, 3, 3]);
+  t.deepEqual([...data], [...rgb]);
+});
+
+test('wrong sizes are refused', (t) => {
+  t.throws(() => plainPng(new Uint8Array(10), 2, 2), { instanceOf: RangeError, message: /2x2 has 12 bytes, not 10/ });
+});
+
+test('images are enlarged by whole pixels and keep their colours; boxes lie where they should', async (t) => {
+  const rgb = new Uint8Array(4 * 4 * 3).fill(255);
+  rgb.set([10, 20, 30], 0);
+  const { data, info } = await pixels(pictureWithBoxes(rgb, 4, 4, [{ box: [2, 1, 4, 3], colour: '#ff0000' }], 40));
+  t.deepEqual([info.width, info.height], [40, 40]);
+  const at = (x: number, y: number): number[] => [...data.subarray(3 * (40 * y + x), 3 * (40 * y + x) + 3)];
+  t.deepEqual(at(0, 0), [10, 20, 30]);
+  t.deepEqual(at(9, 9), [10, 20, 30]);
+  t.deepEqual(at(10, 0), [255, 255, 255]);
+  t.deepEqual(at(20, 15), [255, 0, 0]); // the left edge of the box, at x 2 * 10
+  t.deepEqual(at(30, 20), [255, 255, 255]); // its inside
+});
+
+test('labels may hold any character, and the picture is the same each time', (t) => {
+  const draw = (): Buffer => pictureWithBoxes(new Uint8Array(48), 4, 4, [{ box: [0, 0, 2, 2], label: 'a < "b" & c' }]);
+  t.true(draw().equals(draw()));
+});

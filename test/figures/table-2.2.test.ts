@@ -1,0 +1,87 @@
+import test from 'ava';
+import { paperValues } from '../../src/figures/paper-values.js';
+import { table22Json, table22Markdown } from '../../src/figures/table-2.2-text.js';
+import { table22, type Table22, type Table22Cell } from '../../src/figures/table-2.2.js';
+import { madeUpRun } from './summaries.js';
+
+const paper = paperValues();
+const cellOf = (table: Table22, method: string, bits: string): Table22Cell => table.cells.find((cell) => cell.method === method && cell.bits === bits)!;
+
+const seeds = [0.8, 0.82, 0.87].map((ap50, i) => madeUpRun({ seed: i + 1, ap50, unseen: 0.3 }));
+
+test('the 13 cells, by bit-width, each with its paper value; without runs all others are empty', (t) => {
+  const table = table22(paper, { recorded: [], fresh: [] });
+  t.is(table.cells.length, 13);
+  t.deepEqual(table.cells.map(({ bits }) => bits), ['32-32-32', ...Array<string>(4).fill('4-4-8'), ...Array<string>(4).fill('3-3-8'), ...Array<string>(4).fill('2-2-8')]);
+  t.true(table.cells.every((cell) => cell.recorded === null && cell.fresh === null));
+  t.is(cellOf(table, '+ DA + FQM (Q-DETR)', '2-2-8').paper, 76.4);
+});
+
+test('seeds are averaged in percent, with a 95 % t-interval', (t) => {
+  const { recorded, fresh } = cellOf(table22(paper, { recorded: seeds, fresh: [] }), 'Baseline', '2-2-8');
+  t.is(fresh, null);
+  t.deepEqual(recorded!.seeds, [1, 2, 3]);
+  t.is(Number(recorded!.test.mean.toFixed(6)), 83); // as in statistics.test.ts: 83 ± 8.9567
+  t.is(Number((recorded!.test.high! - 83).toFixed(3)), 8.957);
+  t.is(Number(recorded!.testUnseen!.mean.toFixed(6)), 30);
+});
+
+test('recorded and fresh runs stay apart', (t) => {
+  const table = table22(paper, { recorded: seeds, fresh: [madeUpRun({ ap50: 0.25, scale: 'minutes', dataset: 'minivoc-64' })] });
+  const cell = cellOf(table, 'Baseline', '2-2-8');
+  t.is(cell.fresh!.test.mean, 25);
+  t.is(cell.fresh!.testUnseen, null);
+  t.is(Math.round(cell.recorded!.test.mean), 83);
+  t.deepEqual([table.recorded!.dataset, table.fresh!.dataset], ['minivoc-128', 'minivoc-64']);
+});
+
+test('runs of different scales are never averaged: recorded shows the largest scale, fresh the run that finished last', (t) => {
+  const runs = [madeUpRun({ ap50: 0.7, scale: 'gpu' }), madeUpRun({ ap50: 0.2, scale: 'minutes', finishedAt: '2026-11-23T09:00:00Z' })];
+  const cell = cellOf(table22(paper, { recorded: runs, fresh: runs }), 'Baseline', '2-2-8');
+  t.is(cell.recorded!.test.mean, 70);
+  t.is(cell.fresh!.test.mean, 20);
+});
+
+test('a run made again counts once, the last time; runs of other artefacts do not count', (t) => {
+  const again = [
+    madeUpRun({ ap50: 0.6, finishedAt: '2026-11-23T09:00:00Z', id: 'new' }),
+    madeUpRun({ ap50: 0.1, id: 'old' }),
+    madeUpRun({ ap50: 0.9, seed: 2, artefact: ['figure-2.12a'] }),
+  ];
+  const { recorded } = cellOf(table22(paper, { recorded: again, fresh: [] }), 'Baseline', '2-2-8');
+  t.is(recorded!.test.mean, 60);
+  t.is(recorded!.test.n, 1);
+});
+
+test('a run without an evaluation on test leaves its cell empty', (t) => {
+  const table = table22(paper, { recorded: [madeUpRun({ evaluations: [] })], fresh: [] });
+  t.is(cellOf(table, 'Baseline', '2-2-8').recorded, null);
+});
+
+test('markdown: data sets in the heads, 13 lines, empty cells empty, the runs and what they quantize below', (t) => {
+  const fresh = [madeUpRun({ ap50: 0.25, scale: 'minutes', dataset: 'minivoc-64', command: 'npm start' })];
+  const text = table22Markdown(table22(paper, { recorded: seeds, fresh }));
+  t.true(text.includes('| Bits | Method | Paper: AP50 on VOC 2007 test | Recorded: AP50 on MiniVOC 128 px, scale gpu, test |'));
+  t.true(text.includes('Fresh: AP50 on MiniVOC 64 px, scale minutes, test |'));
+  t.true(text.includes('| 2-2-8 | Baseline | 69.7 | **83.0 ± 9.0 (3 seeds)** | 30.0 ± 0.0 (3 seeds) | **25.0 (1 seed)** |  |'));
+  t.true(text.includes('| 4-4-8 | + DA | 78.8 |  |  |  |  |'));
+  t.is(text.match(/^\| (32-32-32|\d-\d-8) \|/gm)!.length, 13);
+  t.true(text.includes('| fresh | 2-2-8 | Baseline | weights 2 bit, activations 2 bit, attention 8 bit | minivoc-64 | minutes | 1 |'));
+});
+
+test('markdown without runs says so and names the way to one', (t) => {
+  const text = table22Markdown(table22(paper, { recorded: [], fresh: [] }));
+  t.true(text.includes('no runs are recorded yet') && text.includes('`npm start` makes one'));
+});
+
+test('a bar in a record cannot break the table', (t) => {
+  const text = table22Markdown(table22(paper, { recorded: [madeUpRun({ machine: 'a | b' })], fresh: [] }));
+  t.true(text.includes('| a \\| b |'));
+});
+
+test('JSON: the same cells, rounded, and the runs behind each column', (t) => {
+  const json = JSON.parse(table22Json(table22(paper, { recorded: seeds, fresh: [] }), paper)) as { columns: { recorded: { runs: string[] }; fresh: unknown }; cells: Table22Cell[] };
+  t.is(json.columns.recorded.runs.length, 3);
+  t.is(json.columns.fresh, null);
+  t.deepEqual(json.cells.find(({ method, bits }) => method === 'Baseline' && bits === '2-2-8')!.recorded!.test, { mean: 83, n: 3, low: 74.043, high: 91.957 });
+});
