@@ -9,6 +9,7 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
   evaluate: async () => (await import('./evaluate.js')).evaluateCommand,
   figures: async () => (await import('./figures.js')).figuresCommand,
   notebooks: async () => (await import('./notebooks.js')).notebooksCommand,
+  start: async () => (await import('./start.js')).startCommand,
 };
 
 /**

@@ -1,0 +1,100 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { runStart, startRecipe, type StartScale } from '../experiments/start.js';
+import type { FinishedRun, RunListener } from '../experiments/run.js';
+import { drawFigures } from '../figures/draw.js';
+import { recordedSummaries } from '../figures/run-summaries.js';
+import { finalEvaluation } from '../training/run-record.js';
+import { parseAssignments, type TrainingSettings } from '../training/settings.js';
+import { TrainingInterrupted } from '../training/train.js';
+import { interruptible } from './interrupt.js';
+import { formatDuration, Progress } from './progress.js';
+
+interface StartCommandOptions {
+  fresh?: boolean;
+  scale: StartScale;
+  set?: string[];
+  runs: string;
+  out: string;
+}
+
+/** `qdetr start` (`npm start`): trains the fresh runs and redraws Table 2.2 and Fig. 2.12 beside the paper's values. */
+export function startCommand(program: Command): void {
+  program
+    .command('start')
+    .description('train a real-valued and a 2-bit detector on this machine and redraw Table 2.2 and Fig. 2.12')
+    .option('--fresh', 'train again what is there already')
+    .addOption(new Option('--scale <scale>', 'smoke: seconds, learns nothing; minutes: about five minutes on two cores').choices(['smoke', 'minutes']).default('minutes'))
+    .option('--set <key=value...>', 'change a training setting in all of its runs, e.g. --set seed=1')
+    .option('--runs <folder>', 'where run folders go', '.runs')
+    .option('--out <folder>', 'where figures go', 'figures')
+    .action(start);
+}
+
+async function start(options: StartCommandOptions): Promise<void> {
+  const recipe = startRecipe(options.scale, parseAssignments(options.set ?? []));
+  const begun = performance.now();
+  const command = ['npx qdetr start', `--scale ${options.scale}`, ...(options.set ? [`--set ${options.set.join(' ')}`] : [])].join(' ');
+  console.log(`Three runs: a backbone on sprites, a real-valued DETR, a ${recipe.bits} baseline. Ctrl-C is safe at any moment: the next start goes on from there.`);
+  let number = 0;
+  const listen = (name: string, training: TrainingSettings): RunListener => listener(`[${++number}/3] ${name}`, training);
+  try {
+    const runs = await interruptible(
+      (signal) => runStart(options.scale, recipe, { command, fresh: options.fresh, root: options.runs, signal, listen }),
+      () => process.stderr.write('\nstopping after this step …\n'),
+    );
+    const files = await drawFigures({ runs: { recorded: recordedSummaries(), fresh: [runs.realValued.summary, runs.quantized.summary] }, folder: options.out });
+    console.log(closingMessage(runs, files, options, (performance.now() - begun) / 1000));
+  } catch (error) {
+    if (!(error instanceof TrainingInterrupted)) throw error;
+    console.log(`Stopped after step ${error.step} of this run; its checkpoint is in ${error.folder}. The same command goes on from there.`);
+    process.exitCode = 130;
+  }
+}
+
+/** Progress of one run on the terminal. */
+function listener(name: string, training: TrainingSettings): RunListener {
+  let progress: Progress | undefined;
+  return {
+    reuse: (reason) => console.log(`${name}: ${reason}.`),
+    started: (from, note) => {
+      if (note) console.log(note);
+      if (from > 0) console.log(`${name}: going on from step ${from}.`);
+      progress = new Progress({ label: name, total: training.steps, unit: 'steps', start: from });
+    },
+    step: (done, loss) => {
+      const note = `loss ${loss.toFixed(2)}`;
+      if (done === training.steps) progress?.finish(note);
+      else progress?.update(done, note);
+    },
+    evaluated: (lines) => {
+      const scores = lines.map(({ split, ap50 }) => `${String(split)} ${percent(Number(ap50))}`);
+      console.log(`${process.stderr.isTTY && Number(lines[0]?.step) < training.steps ? '\n' : ''}    AP50 after ${String(lines[0]?.step)} steps: ${scores.join(', ')}`);
+    },
+  };
+}
+
+const percent = (share: number): string => (100 * share).toFixed(1);
+
+function closingMessage(runs: { realValued: FinishedRun; quantized: FinishedRun }, files: readonly string[], { out }: StartCommandOptions, seconds: number): string {
+  const row = ({ summary, folder }: FinishedRun): string => {
+    const of = (split: 'test' | 'test-unseen'): string => percent(finalEvaluation(summary, split)?.ap50 ?? 0);
+    return `  ${`${summary.method} ${summary.bits}`.padEnd(24)} test ${of('test').padStart(5)}   test-unseen ${of('test-unseen').padStart(5)}   ${folder}`;
+  };
+  return [
+    '',
+    `AP50 on MiniVOC (${runs.realValued.summary.dataset}, scale ${runs.realValued.summary.scale}; not comparable with the paper's VOC numbers):`,
+    row(runs.realValued),
+    row(runs.quantized),
+    '',
+    `Done in ${formatDuration(seconds)}. Look at:`,
+    `  ${out}/table-2.2.md       the paper, recorded runs and these fresh runs side by side`,
+    ...files.filter((f) => f.endsWith('.png')).map((f) => `  ${f}`),
+    '',
+    'Next:',
+    '  npx qdetr notebooks           run the notebooks here, without Jupyter',
+    '  notebooks/README.md           how to open them in JupyterLab',
+    '  npm start -- --set seed=1     the same with another seed',
+    '  npx qdetr --help              everything else',
+  ].join('\n');
+}
