@@ -30,7 +30,11 @@ export function writeFileAtomic(file: string, data: Uint8Array | string): void {
     }
     renameSync(aside, file);
   } catch (error) {
-    rmSync(aside, { force: true });
+    try {
+      rmSync(aside, { force: true });
+    } catch {
+      // there is no such folder: the first error says more
+    }
     throw new UserError(`${file} can't be written (${messageOf(error)}): free some space or choose another folder, then start again`);
   }
 }

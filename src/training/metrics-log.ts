@@ -22,8 +22,10 @@ export class MetricsLog {
   constructor(folder: string, keepBytes = 0) {
     this.#file = metricsFile(folder);
     this.#bytes = keepBytes;
-    mkdirSync(folder, { recursive: true });
-    this.#handle = this.#try(() => openSync(this.#file, 'a+'));
+    this.#handle = this.#try(() => {
+      mkdirSync(folder, { recursive: true });
+      return openSync(this.#file, 'a+');
+    });
     if (keepBytes > 0) {
       const last = Buffer.alloc(1);
       const whole = readSync(this.#handle, last, 0, 1, keepBytes - 1) === 1 && last[0] === 0x0a;

@@ -9,7 +9,6 @@ import { UserError, messageOf } from '../errors.js';
  */
 export function lockRun(folder: string): () => void {
   const file = path.join(folder, 'lock');
-  mkdirSync(folder, { recursive: true });
   if (!tryLock(file)) {
     const holder = Number(readHolder(file));
     if (holder !== process.pid && isAlive(holder)) throw new UserError(`${folder} is being trained by process ${holder}: wait for it or stop it; if there is no such training, delete ${file}`);
@@ -22,6 +21,7 @@ export function lockRun(folder: string): () => void {
 function tryLock(file: string): boolean {
   let handle: number;
   try {
+    mkdirSync(path.dirname(file), { recursive: true });
     handle = openSync(file, 'wx');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;

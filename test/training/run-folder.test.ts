@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { UserError } from '../../src/errors.js';
+import { MetricsLog } from '../../src/training/metrics-log.js';
 import { describeReuse, nearestRun } from '../../src/training/reuse.js';
 import { canonicalJson, listRuns, lockHash, openRun, readRun, readSummary, runId, sourceHash, writeSummary, type RunIdentity } from '../../src/training/run-folder.js';
 import { lockRun } from '../../src/training/run-lock.js';
@@ -159,6 +160,14 @@ test('a summary makes a run a finished one; a wrong or damaged one is refused', 
   t.deepEqual(readSummary(folder), summary);
   writeFileSync(path.join(folder, 'summary.json'), '{"schemaVersion":1}');
   t.throws(() => readSummary(folder), { instanceOf: UserError, message: /summary\.json/ });
+});
+
+test('a folder that can not be made is one sentence', (t) => {
+  const root = path.join(newRoot(), 'file');
+  writeFileSync(root, '');
+  for (const action of [() => openRun(identity, 'c', root), () => lockRun(path.join(root, 'x')), () => new MetricsLog(path.join(root, 'x'))]) {
+    t.throws(action, { instanceOf: UserError, message: /file.* can't be written \((ENOTDIR|EEXIST|ENOENT).*\): free some space or/ });
+  }
 });
 
 test('a run is trained by one process at a time; a lock of a dead one is taken over', async (t) => {
