@@ -3,7 +3,7 @@ import { limitedDataset } from '../data/limited-dataset.js';
 import { openMiniVoc, type MiniVoc } from '../data/minivoc/minivoc.js';
 import { batchAt, stepsPerEpoch } from '../data/batches.js';
 import { detr } from '../models/detr.js';
-import { normalizeImages } from '../models/normalize-images.js';
+import { normalizedPixels } from '../models/normalize-images.js';
 import { paperQuantization } from '../models/quantization-policy.js';
 import { detrSettings, type DetrSettings } from '../models/settings.js';
 import { initialDetrParameters } from '../models/initial-parameters.js';
@@ -126,7 +126,7 @@ async function quantizerParameters(values: ParameterValues, bits: string, model:
   const parameters = toTensors(values), side = model.imageSize;
   const batches = Array.from({ length: CALIBRATION_BATCHES }, (_, step) => batchAt(dataset, { batchSize: training.batchSize, seed: training.seed, flip: false, step }).images);
   try {
-    return calibrate(batches, (pixels, observe) => detr(parameters, normalizeImages(tf.tensor4d(Float32Array.from(pixels), [training.batchSize, side, side, 3])), model, undefined, { observe }), paperQuantization(precision));
+    return calibrate(batches, (pixels, observe) => detr(parameters, tf.tensor4d(normalizedPixels(pixels), [training.batchSize, side, side, 3]), model, undefined, { observe }), paperQuantization(precision));
   } finally {
     tf.dispose(parameters);
   }

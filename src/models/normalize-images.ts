@@ -1,11 +1,19 @@
-import { tf, type Tensor } from '../tensor/tf.js';
-
 /** ImageNet's mean and standard deviation of each colour, for pixels in 0..1 (torchvision). */
 export const IMAGE_MEAN = [0.485, 0.456, 0.406] as const, IMAGE_DEVIATION = [0.229, 0.224, 0.225] as const;
 
-/** Pixels 0..255, [B, H, W, 3], as models read them. */
-export function normalizeImages(pixels: Tensor): Tensor {
-  const scale = tf.tensor1d(IMAGE_DEVIATION.map((d) => 1 / (255 * d)));
-  const shift = tf.tensor1d(IMAGE_DEVIATION.map((d, i) => -IMAGE_MEAN[i] / d));
-  return tf.add(tf.mul(pixels, scale), shift);
+/** The 256 values of each colour. */
+const TABLE = Float32Array.from({ length: 3 * 256 }, (_, i) => (Math.floor(i / 3) / 255 - IMAGE_MEAN[i % 3]) / IMAGE_DEVIATION[i % 3]);
+
+/**
+ * Pixels 0..255 as models read them: (x / 255 - mean) / deviation.
+ * @param pixels RGB, [..., 3]
+ * @param out where to write; default a new array
+ */
+export function normalizedPixels(pixels: Uint8Array, out = new Float32Array(pixels.length)): Float32Array {
+  for (let i = 0; i < pixels.length; i += 3) {
+    out[i] = TABLE[pixels[i] * 3];
+    out[i + 1] = TABLE[pixels[i + 1] * 3 + 1];
+    out[i + 2] = TABLE[pixels[i + 2] * 3 + 2];
+  }
+  return out;
 }

@@ -1,6 +1,6 @@
 import { classifier } from '../models/classifier.js';
 import { initialClassifierParameters } from '../models/initial-parameters.js';
-import { normalizeImages } from '../models/normalize-images.js';
+import { normalizedPixels } from '../models/normalize-images.js';
 import type { BackboneSettings } from '../models/settings.js';
 import { realValued } from '../models/forward.js';
 import { RandomStream } from '../tensor/random.js';
@@ -28,7 +28,7 @@ export function classificationTask(backbone: BackboneSettings, source: SpriteSou
   return {
     start: () => initialClassifierParameters(backbone, classes, new RandomStream(seed, INITIAL)),
     objective: (parameters, { images, labels }) => {
-      const { logits, statistics } = classifier(parameters, normalizeImages(images), backbone, realValued, { batchStatistics: true });
+      const { logits, statistics } = classifier(parameters, images, backbone, realValued, { batchStatistics: true });
       const wanted = tf.cast(tf.equal(tf.expandDims(labels, -1), tf.tensor1d(Int32Array.from({ length: classes }, (_, i) => i), 'int32')), 'float32');
       const loss = tf.neg(tf.mean(tf.sum(tf.mul(wanted, tf.logSoftmax(logits)), -1)));
       return { loss, logged: {}, buffers: statistics };
@@ -38,7 +38,7 @@ export function classificationTask(backbone: BackboneSettings, source: SpriteSou
       const images = new Float32Array(batchSize * size * size * 3), labels = new Int32Array(batchSize);
       for (let i = 0; i < batchSize; i++) {
         const { image, label } = source.sprites(step * batchSize + i);
-        images.set(image, i * size * size * 3);
+        normalizedPixels(image, images.subarray(i * size * size * 3, (i + 1) * size * size * 3));
         labels[i] = label;
       }
       return { images, labels };

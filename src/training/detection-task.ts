@@ -3,7 +3,7 @@ import type { DetectionDataset } from '../data/dataset.js';
 import { setCriterion } from '../detection/set-criterion.js';
 import { detr } from '../models/detr.js';
 import type { Quantization } from '../models/forward.js';
-import { normalizeImages } from '../models/normalize-images.js';
+import { normalizedPixels } from '../models/normalize-images.js';
 import type { DetrSettings } from '../models/settings.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { Metrics } from './metrics-log.js';
@@ -24,10 +24,10 @@ export interface DetectionTaskOptions {
   evaluate?(parameters: ParameterValues, step: number): Promise<Metrics[]>;
 }
 
-/** L_GT of Eq. 2.38 for a batch of images, labels and boxes; the log shows the last decoder layer's terms. */
+/** L_GT of Eq. 2.38 for a batch of normalized images, labels and boxes; the log shows the last decoder layer's terms. */
 export function detectionObjective(model: DetrSettings, quantization: Quantization, batchStatistics: boolean): ObjectiveFunction {
   return (parameters, { images, labels, boxes }) => {
-    const output = detr(parameters, normalizeImages(images), model, quantization, { batchStatistics });
+    const output = detr(parameters, images, model, quantization, { batchStatistics });
     const loss = setCriterion(output.logits, output.boxes, { labels, boxes });
     const last = (t: Tensor): Tensor => tf.reshape(tf.slice(t, [t.shape[0] - 1], [1]), []);
     return { loss: loss.total, logged: { classification: last(loss.classification), l1: last(loss.l1), giou: last(loss.giou) }, buffers: output.statistics };
@@ -48,7 +48,7 @@ export function detectionTask({ model, quantization, dataset, settings, batchSta
     },
     batch: (step) => {
       const { images, labels, boxes } = batchAt(dataset, { batchSize, seed, flip: true, step });
-      return { images: Float32Array.from(images), labels, boxes };
+      return { images: normalizedPixels(images), labels, boxes };
     },
     stepsPerEpoch: stepsPerEpoch(dataset.length, batchSize),
   };

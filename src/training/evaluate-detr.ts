@@ -5,7 +5,7 @@ import { concatDetections, type Detections } from '../detection/detections.js';
 import { outputsToDetections, postProcess } from '../detection/post-processing.js';
 import { detr } from '../models/detr.js';
 import type { Quantization } from '../models/forward.js';
-import { normalizeImages } from '../models/normalize-images.js';
+import { normalizedPixels } from '../models/normalize-images.js';
 import type { DetrSettings } from '../models/settings.js';
 import { compileStep, type CompiledStep } from '../tensor/compile-step.js';
 import type { ParameterValues } from '../tensor/parameters.js';
@@ -30,7 +30,7 @@ export function createDetrEvaluator(settings: DetrSettings, quantization: Quanti
   const compile = (parameters: ParameterValues): Promise<CompiledStep> =>
     compileStep(
       (state, { images }) => {
-        const { logits, boxes } = detr(state, normalizeImages(images), settings, quantization);
+        const { logits, boxes } = detr(state, images, settings, quantization);
         const last = (x: tf.Tensor): tf.Tensor => tf.slice(x, [x.shape[0] - 1, 0, 0, 0], [1, -1, -1, -1]);
         return { outputs: { logits: last(logits), boxes: last(boxes) } };
       },
@@ -46,7 +46,7 @@ export function createDetrEvaluator(settings: DetrSettings, quantization: Quanti
     const parts: Detections[] = [];
     for (let start = 0; start < count; start += BATCH) {
       const here = Math.min(BATCH, count - start);
-      for (let i = 0; i < here; i++) images.set(dataset.sample(start + i).image, i * imageSize * imageSize * 3);
+      for (let i = 0; i < here; i++) normalizedPixels(dataset.sample(start + i).image, images.subarray(i * imageSize * imageSize * 3, (i + 1) * imageSize * imageSize * 3));
       const { logits, boxes } = await step.run({ images });
       const ids = Array.from({ length: here }, (_, i) => start + i);
       const processed = postProcess(logits.subarray(0, here * queries * (settings.classes + 1)), boxes.subarray(0, here * queries * 4), queries, ids.map(() => ({ width: dataset.size, height: dataset.size })));
