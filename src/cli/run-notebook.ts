@@ -66,7 +66,7 @@ export function cellName(notebook: { cells: readonly { source: string | string[]
  */
 export function runNotebook(file: string, { smoke = false, onCell = (_index: number) => {} } = {}): Promise<Notebook> {
   const notebook = readNotebook(file);
-  const child = fork(RUNNER, [file], { execArgv: [], env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', QDETR_SMOKE: smoke ? '1' : '' }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const child = fork(RUNNER, [file], { execArgv: [], env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', QDETR_HEADLESS: '1', QDETR_SMOKE: smoke ? '1' : '' }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   let stray = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (stray = (stray + chunk.toString()).slice(-4000)));
 

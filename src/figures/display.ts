@@ -12,7 +12,7 @@ const DISPLAY = Symbol.for('qdetr.display');
  */
 export function showBundle(data: MimeBundle, metadata: Record<string, unknown> = {}): void {
   const display = (globalThis as Record<symbol, unknown>)[DISPLAY];
-  if (typeof display !== 'function') throw new UserError("outputs can be shown in notebooks only: choose the kernel 'TypeScript (Q-DETR)' (notebooks/kernel/README.md)");
+  if (typeof display !== 'function') throw new UserError("outputs can be shown in notebooks only: choose the kernel 'TypeScript (Q-DETR)' (notebooks/README.md)");
   display(data, metadata);
 }
 

@@ -33,24 +33,55 @@ export function plainPng(rgb: Uint8Array, width: number, height: number): Buffer
   return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows, { level: 0 })), chunk('IEND', new Uint8Array())]);
 }
 
+/** An image [H, W, 3] of RGB bytes, what is drawn over it, and a line to set below it. */
+export interface Picture {
+  rgb: Uint8Array;
+  width: number;
+  height: number;
+  boxes?: readonly PictureBox[];
+  caption?: string;
+}
+
 /**
  * An image [H, W, 3] of RGB bytes with its boxes drawn over it, as PNG about `size` pixels wide (enlarged by a whole
  * number, so that pixels stay square and sharp).
  * @throws RangeError when the bytes don't fit the size.
  */
 export function pictureWithBoxes(rgb: Uint8Array, width: number, height: number, boxes: readonly PictureBox[] = [], size = 512): Buffer {
+  return pictureGrid([{ rgb, width, height, boxes }], 1, size);
+}
+
+/**
+ * Pictures side by side in rows of `columns`, each as by {@link pictureWithBoxes}, as one PNG. All take the room of the largest.
+ * @throws RangeError when the bytes of one don't fit its size.
+ */
+export function pictureGrid(pictures: readonly Picture[], columns = 3, size = 256): Buffer {
+  const drawn = pictures.map((picture) => drawPicture(picture, size));
+  const gap = pictures.length > 1 ? 12 : 0;
+  const captions = pictures.some(({ caption }) => caption !== undefined) ? 24 : 0;
+  const across = Math.max(...drawn.map(({ width }) => width)) + gap;
+  const down = Math.max(...drawn.map(({ height }) => height)) + captions + gap;
+  const cells = drawn.map(({ svg, height }, i) => {
+    const caption = pictures[i].caption === undefined ? '' : `<text x="0" y="${height + 18}" font-family="DejaVu Sans" font-size="${FONT_SIZE}" fill="#1f2430">${escapeXml(pictures[i].caption)}</text>`;
+    return `<g transform="translate(${across * (i % columns)},${down * Math.floor(i / columns)})">${svg}${caption}</g>`;
+  });
+  const width = across * Math.min(columns, pictures.length) - gap;
+  const height = down * Math.ceil(pictures.length / columns) - gap;
+  const frame = `width="${width}" height="${height}"`;
+  return svgToPng(`<svg xmlns="http://www.w3.org/2000/svg" ${frame}><rect ${frame} fill="white"/>${cells.join('')}</svg>`, 1);
+}
+
+function drawPicture({ rgb, width, height, boxes = [] }: Picture, size: number): { svg: string; width: number; height: number } {
   const zoom = Math.max(1, Math.round(size / width));
   const image = plainPng(rgb, width, height).toString('base64');
-  const drawn = boxes.map(({ box: [x0, y0, x1, y1], label, colour }, i) => {
+  const frames = boxes.map(({ box: [x0, y0, x1, y1], label, colour }, i) => {
     const ink = colour ?? COLOURS[i % COLOURS.length];
     const frame = `<rect x="${zoom * x0}" y="${zoom * y0}" width="${zoom * (x1 - x0)}" height="${zoom * (y1 - y0)}" fill="none" stroke="${ink}" stroke-width="3"/>`;
     return label === undefined ? frame : frame + tag(label, ink, zoom * x0, zoom * y0, zoom * width);
   });
-  const size2 = `width="${zoom * width}" height="${zoom * height}"`;
-  return svgToPng(
-    `<svg xmlns="http://www.w3.org/2000/svg" ${size2}><image ${size2} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${drawn.join('')}</svg>`,
-    1,
-  );
+  const frame = `width="${zoom * width}" height="${zoom * height}"`;
+  const svg = `<image ${frame} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${frames.join('')}`;
+  return { svg, width: zoom * width, height: zoom * height };
 }
 
 /** A label on its own ground above the box, or inside it at the top of the image. */
@@ -62,4 +93,4 @@ function tag(label: string, ink: string, x: number, y: number, limit: number): s
   return `<rect x="${left}" y="${top}" width="${width}" height="19" fill="${ink}"/>${text}`;
 }
 
-const escapeXml = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+const escapeXml = (text = ''): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');

@@ -1,5 +1,5 @@
 import { showBundle } from './display.js';
-import { pictureWithBoxes, type PictureBox } from './picture.js';
+import { pictureGrid, pictureWithBoxes, type Picture, type PictureBox } from './picture.js';
 import { renderFigure, type Figure } from './render.js';
 
 export { showBundle, showMarkdown, type MimeBundle } from './display.js';
@@ -16,6 +16,15 @@ export async function showFigure(figure: Figure, scale = 1.5): Promise<void> {
  */
 export function showImage(rgb: Uint8Array, width: number, height: number, boxes: readonly PictureBox[] = []): void {
   showBundle({ 'image/png': pictureWithBoxes(rgb, width, height, boxes).toString('base64'), 'text/plain': `<image ${width}x${height}>` });
+}
+
+/**
+ * Shows pictures side by side, `columns` in a row, each about `size` pixels wide.
+ * @throws RangeError when the bytes of one don't fit its size.
+ */
+export function showImages(pictures: readonly Picture[], { columns = 3, size = 256 } = {}): void {
+  const text = pictures.map(({ caption, width, height }) => caption ?? `<image ${width}x${height}>`).join('\n');
+  showBundle({ 'image/png': pictureGrid(pictures, columns, size).toString('base64'), 'text/plain': text });
 }
 
 /** A table that can be shown: arquero's tables are such. */

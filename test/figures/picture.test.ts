@@ -1,6 +1,6 @@
 import test from 'ava';
 import sharp from 'sharp';
-import { pictureWithBoxes, plainPng } from '../../src/figures/picture.js';
+import { pictureGrid, pictureWithBoxes, plainPng } from '../../src/figures/picture.js';
 
 const pixels = async (png: Buffer) => sharp(png).removeAlpha().raw().toBuffer({ resolveWithObject: true });
 
@@ -31,4 +31,13 @@ test('images are enlarged by whole pixels and keep their colours; boxes lie wher
 test('labels may hold any character, and the picture is the same each time', (t) => {
   const draw = (): Buffer => pictureWithBoxes(new Uint8Array(48), 4, 4, [{ box: [0, 0, 2, 2], label: 'a < "b" & c' }]);
   t.true(draw().equals(draw()));
+});
+
+test('several pictures make a grid with captions', async (t) => {
+  const red = { rgb: Uint8Array.from([255, 0, 0]), width: 1, height: 1, caption: 'red' };
+  const blue = { rgb: Uint8Array.from([0, 0, 255]), width: 1, height: 1 };
+  const { data, info } = await pixels(pictureGrid([red, blue, red], 2, 20));
+  t.deepEqual([info.width, info.height], [2 * 20 + 12, 2 * (20 + 24) + 12]);
+  const at = (x: number, y: number): number[] => [...data.subarray(3 * (info.width * y + x), 3 * (info.width * y + x) + 3)];
+  t.deepEqual([at(5, 5), at(26, 5), at(40, 5), at(5, 60), at(40, 60)], [[255, 0, 0], [255, 255, 255], [0, 0, 255], [255, 0, 0], [255, 255, 255]]);
 });
