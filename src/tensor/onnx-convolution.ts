@@ -53,10 +53,16 @@ function inputGradient(b: GraphBuilder, dy: Value, filter: Value, xShape: readon
   return b.one('OnnxConvTranspose', { x: channelsFirst(b, dy), filter: plain }, { strides, pads: [top, left, bottom, right], kernel: [kh, kw], outputPadding: extra }, shape);
 }
 
+/** Elements of an unfolded batch from which one product for each image is faster than one for the batch (measured: 4.6 against 8.3 ms at 5.3 million; 0.8 against 1.0 ms at 1.2 million). */
+const LARGE_UNFOLDED = 4e6;
+
 /** dL/dfilter: the unfolded input [B M, kh kw C], transposed, times dy [B M, O]. */
 function filterGradient(b: GraphBuilder, x: Value, dy: Value, filterShape: readonly number[], attributes: Record<string, unknown>): Value {
   const { strides, pads, kernel: [kh, kw], output: [oh, ow] } = geometry(x.shape, filterShape, attributes);
   const [B, , , C] = x.shape, O = filterShape[3], rows = B * oh * ow;
   const columns = b.one('OnnxUnfold', { x }, { strides, pads, kernel: [kh, kw], output: [oh, ow] }, spec([rows, kh * kw * C]));
-  return b.reshape(b.one('BatchMatMul', { a: columns, b: b.reshape(dy, [rows, O]) }, { transposeA: true, transposeB: false }), filterShape);
+  const K = kh * kw * C, M = oh * ow;
+  if (rows * K < LARGE_UNFOLDED) return b.reshape(b.one('BatchMatMul', { a: columns, b: b.reshape(dy, [rows, O]) }, { transposeA: true, transposeB: false }), filterShape);
+  const perImage = b.one('BatchMatMul', { a: b.reshape(columns, [B, M, K]), b: b.reshape(dy, [B, M, O]) }, { transposeA: true, transposeB: false });
+  return b.reshape(b.one('Sum', { x: perImage }, { axis: [0], keepDims: false }), filterShape);
 }
