@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import test from 'ava';
-import { readBankFiles } from '../../src/data/minivoc/bank.js';
+import { openBank, readBankFiles } from '../../src/data/minivoc/bank.js';
 import { noticeText } from '../../src/data/minivoc/build/notice.js';
 import { loadMesh } from '../../src/data/minivoc/build/obj-model.js';
 import { renderMesh } from '../../src/data/minivoc/build/render-mesh.js';
@@ -11,6 +11,7 @@ import { cropPicture, packSheet, trimSprite } from '../../src/data/minivoc/build
 import { readSpriteList } from '../../src/data/minivoc/build/sprite-list.js';
 import { buildBank } from '../../src/data/minivoc/build/build-bank.js';
 import { openZip } from '../../src/data/minivoc/build/zip.js';
+import { countSprites } from '../../src/data/minivoc/statistics.js';
 import { UserError } from '../../src/errors.js';
 
 /** A ZIP archive of the given members, every second one deflated. */
@@ -117,4 +118,10 @@ test('pictures that may not be used are not', (t) => {
 
 test('building without the sources says how to get them', async (t) => {
   await t.throwsAsync(buildBank(path.join(os.tmpdir(), 'qdetr-nowhere'), () => undefined), { instanceOf: UserError, message: /Scopia\.sh3f: in it, apt-get download sweethome3d-furniture/ });
+});
+
+test('the data card counts the sprites that the bank has', (t) => {
+  const card = readFileSync('data-manifests/minivoc/README.md', 'utf8');
+  for (const { class: name, groups, sprites, unseenGroups, unseenSprites } of countSprites(openBank()))
+    t.true(card.includes(`| ${name} | ${groups} | ${sprites} | ${unseenGroups} | ${unseenSprites} |`), name);
 });

@@ -9,19 +9,32 @@ export const PANORAMA_PACKAGES = { assets: '@pmndrs/assets@1.7.0', decoder: 'thr
 interface Decoded { width: number; height: number; data: Float32Array }
 interface Loader { setDataType(type: number): unknown; parse(buffer: ArrayBuffer): Decoded }
 
-/** Brightest value kept; the sun and lamps overflow the file's 16-bit floats and are decoded as no number. */
-const BRIGHTEST = 1e4;
+/** Value given to the middle of the sun. */
+const SUN = 100;
+const REPAIRS = 4;
 
-/** Replaces fireflies and holes of the compression: a value under half of its darkest neighbour becomes the second darkest. */
+/**
+ * Repairs what lossy compression did around the sun and lamps: blocks that lost red and green become SUN, negative values become the
+ * mean of the neighbours that aren't, from the outside inwards.
+ */
 function repair({ width, height, data }: Decoded, channels: number): void {
-  const source = Float32Array.from(data);
-  for (let y = 1; y < height - 1; y++)
-    for (let x = 0; x < width; x++)
-      for (let c = 0; c < 3; c++) {
-        const at = (X: number, Y: number): number => source[(Y * width + ((X + width) % width)) * channels + c];
-        const around = [at(x - 1, y), at(x + 1, y), at(x, y - 1), at(x, y + 1)].map((value) => Math.max(0, value)).sort((p, q) => p - q);
-        if (!(at(x, y) > around[0] * 0.5)) data[(y * width + x) * channels + c] = around[1];
-      }
+  for (let at = 0; at < data.length; at += channels)
+    if (Math.abs(data[at]) < 1e-3 && Math.abs(data[at + 1]) < 1e-3 && Math.abs(data[at + 2]) > 1) data.fill(SUN, at, at + 3);
+  for (let pass = 0; pass < REPAIRS; pass++) {
+    const source = Float32Array.from(data);
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++)
+        for (let c = 0; c < 3; c++) {
+          if (source[(y * width + x) * channels + c] >= 0) continue;
+          let sum = 0, count = 0;
+          for (let dy = -1; dy <= 1; dy++)
+            for (let dx = -1; dx <= 1; dx++) {
+              const value = source[(Math.min(height - 1, Math.max(0, y + dy)) * width + ((x + dx + width) % width)) * channels + c];
+              if (value >= 0) { sum += value; count++; }
+            }
+          if (count) data[(y * width + x) * channels + c] = sum / count;
+        }
+  }
 }
 
 /**
@@ -44,7 +57,6 @@ export async function readPanorama(sources: string, name: string): Promise<{ dat
   const picture = decoder.parse(Uint8Array.from(bytes).buffer);
   const { width, height, data } = picture;
   const channels = data.length / (width * height);
-  for (let i = 0; i < data.length; i++) if (!(data[i] < BRIGHTEST)) data[i] = BRIGHTEST;
   repair(picture, channels);
   let logSum = 0;
   for (let i = 0; i < width * height; i++)
