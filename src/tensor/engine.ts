@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { UserError, messageOf } from '../errors.js';
 import type { OnnxRuntime } from './onnx-engine.js';
 
@@ -19,9 +20,10 @@ export interface EngineFinding {
  */
 export async function findEngine(name: EngineName): Promise<EngineFinding> {
   try {
-    const module = (name === 'onnxruntime-node' ? await import('onnxruntime-node') : await import('onnxruntime-web')) as unknown as OnnxRuntime & { default?: OnnxRuntime; env?: { versions?: Record<string, string> } };
+    const module = (name === 'onnxruntime-node' ? await import('onnxruntime-node') : await import('onnxruntime-web')) as unknown as OnnxRuntime & { default?: OnnxRuntime };
     const runtime = module.default ?? module;
-    const versions = (runtime as typeof module).env?.versions ?? {};
+    const { versions = {}, wasm } = runtime.env ?? {};
+    if (name === 'onnxruntime-web' && wasm) wasm.numThreads = availableParallelism(); // by itself it takes half of them; fixed once the first session starts
     return { name, runtime, version: versions.node ?? versions.web ?? versions.common };
   } catch (error) {
     return { name, reason: messageOf(error).split('\n')[0] };

@@ -8,6 +8,7 @@ import { sizeOf } from './parameters.js';
 export interface OnnxRuntime {
   InferenceSession: { create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession> };
   Tensor: new (type: DataType, data: TypedArray, dims: readonly number[]) => OnnxRuntimeTensor;
+  env?: { versions?: Record<string, string | undefined>; wasm?: { numThreads?: number } };
 }
 
 /** Options of an onnxruntime session. */
@@ -90,9 +91,14 @@ export class OnnxProgram {
     return this.tensor(value.dtype, value.dtype === 'float32' ? new Float32Array(n) : value.dtype === 'int32' ? new Int32Array(n) : new Uint8Array(n), value.shape);
   }
 
-  /** Runs once; `fetches` are tensors that the outputs are written into. */
+  /** Runs once; `fetches` are tensors that the outputs are written into (onnxruntime-web leaves those as they are: its outputs are copied). */
   async run(feeds: Record<string, OnnxRuntimeTensor>, fetches: Record<string, OnnxRuntimeTensor>): Promise<void> {
-    await this.session.run(feeds, fetches);
+    if (this.runtime.env?.versions?.web === undefined) {
+      await this.session.run(feeds, fetches);
+      return;
+    }
+    const outputs = await this.session.run(feeds);
+    for (const [name, t] of Object.entries(fetches)) (t.data as Float32Array).set(outputs[name].data as Float32Array);
   }
 
   async dispose(): Promise<void> {

@@ -22,12 +22,12 @@ class TracingBackend extends tf.KernelBackend implements RecordingBackend {
 
   override write(elements: tf.BackendValues, shape: number[], dtype: tf.DataType): object {
     const id = {};
-    this.values.set(id, constantValue(typedArray(elements, dtype), { shape, dtype: dtype as DataType }));
+    this.values.set(id, constantOf(elements, shape, dtype));
     return id;
   }
 
   override move(id: object, elements: tf.BackendValues, shape: number[], dtype: tf.DataType): void {
-    this.values.set(id, constantValue(typedArray(elements, dtype), { shape, dtype: dtype as DataType }));
+    this.values.set(id, constantOf(elements, shape, dtype));
   }
 
   override readSync(id: object): TypedArray {
@@ -80,6 +80,12 @@ class TracingBackend extends tf.KernelBackend implements RecordingBackend {
     const values = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, this.valueBehind(t)]));
     return this.record(definition.name, values, { ...attributes }, specs).map((v) => this.infoOf(v)) as unknown as Tensor[];
   }
+}
+
+/** A constant of the caller's elements: copied, unless they are all the same (tfjs writes the ones of a mean's gradient out in full). */
+function constantOf(elements: tf.BackendValues, shape: number[], dtype: tf.DataType): Value {
+  const spec = { shape, dtype: dtype as DataType }, value = constantValue(elements as TypedArray, spec);
+  return typeof value.constant === 'number' ? value : constantValue(typedArray(elements, dtype), spec);
 }
 
 function typedArray(elements: tf.BackendValues, dtype: tf.DataType): TypedArray {

@@ -130,7 +130,14 @@ const oneHot = (original: KernelFunction | undefined) => ({ indices }: Tensors, 
   return tf.add(tf.mul(tf.cast(call(original, { indices }, { depth, onValue: 1, offValue: 0, dtype: 'int32' }), 'float32'), on - off), off);
 };
 
-/** Training kernels that tfjs-backend-wasm lacks, has wrong or has slow, composed from those that it has. Call it once, after the backend was loaded. */
+/**
+ * Training kernels that tfjs-backend-wasm lacks, has wrong or has slow, composed from those that it has. Call it once, after the
+ * backend was loaded.
+ *
+ * The backend's build with threads is not used. In Node it starts only with stand-ins for Blob and URL.createObjectURL, and takes at
+ * most half of the cores. Measured on the benchmark's step (test/bench/small-detr.ts) with 2 cores: 332 ms instead of 380 while
+ * nothing else ran; beside other work, where its threads wait for each other by spinning, 0.75 to 9 s instead of 0.7 to 2.4 s.
+ */
 export function registerWasmKernels(): void {
   replaceKernel('Conv2DBackpropFilter', () => convolutionFilterGradient);
   replaceKernel('Conv2DBackpropInput', () => convolutionInputGradient);

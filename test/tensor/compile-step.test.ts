@@ -1,0 +1,177 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import test from 'ava';
+import { useBackend } from '../../src/tensor/backend.js';
+import { compileStep, type StateStep } from '../../src/tensor/compile-step.js';
+import { lowerToOnnx } from '../../src/tensor/onnx-lowering.js';
+import { sizeOf, toTensors, type ParameterValues } from '../../src/tensor/parameters.js';
+import { RandomStream } from '../../src/tensor/random.js';
+import { simplify } from '../../src/tensor/simplify.js';
+import { tf, type Tensor } from '../../src/tensor/tf.js';
+import { trace } from '../../src/tensor/trace.js';
+
+const stream = new RandomStream(5);
+const values = (shape: number[], scale = 1): { shape: number[]; data: Float32Array } => ({ shape, data: Float32Array.from({ length: sizeOf(shape) }, () => scale * stream.normal()) });
+
+/** By hand: w = w - 0.1 x, count = count + 1, y = w . x before the update. */
+const byHand: StateStep = ({ w, count }, { x }) => ({ state: { w: tf.sub(w, tf.mul(x, 0.1)), count: tf.add(count, 1) }, outputs: { y: tf.sum(tf.mul(w, x)) } });
+const byHandOptions = () => ({ state: { w: { shape: [2], data: Float32Array.of(1, 2) }, count: { shape: [], data: Float32Array.of(0) }, fixed: { shape: [1], data: Float32Array.of(7) } }, inputs: { x: { shape: [2], dtype: 'float32' as const } } });
+
+test('by hand: the state goes from run to run, what a step does not give back stays', async (t) => {
+  const options = byHandOptions();
+  const step = await compileStep(byHand, options);
+  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [10]);
+  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [0]); // w is (0, 2) now
+  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(0, 1) })).y), [2]);
+  const { w, count, fixed } = step.readState();
+  t.deepEqual([Array.from(w.data), Array.from(count.data), Array.from(fixed.data)], [[-1, Math.fround(1.9)], [3], [7]]);
+  t.deepEqual([w.shape, count.shape], [[2], []]);
+  t.deepEqual(Array.from(options.state.w.data), [1, 2], 'the initial values are the caller\'s and stay as they were');
+  await step.dispose();
+});
+
+test('readState is a copy; writeState replaces what it names and nothing else', async (t) => {
+  const step = await compileStep(byHand, byHandOptions());
+  step.readState().w.data.fill(100);
+  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [1]);
+  const written = { w: { shape: [2], data: Float32Array.of(5, 6) } };
+  step.writeState(written);
+  written.w.data.fill(100);
+  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [5]);
+  t.deepEqual(Array.from(step.readState().count.data), [2]);
+  t.throws(() => step.writeState({ v: { shape: [2], data: new Float32Array(2) } }), { message: 'state v is unknown: the step has no such state' });
+  t.throws(() => step.writeState({ w: { shape: [3], data: new Float32Array(3) } }), { message: 'state w has shape [3], expected [2]' });
+  await step.dispose();
+});
+
+test('inputs that are missing or have another length, and steps that give other shapes, are refused by name', async (t) => {
+  const step = await compileStep(byHand, byHandOptions());
+  await t.throwsAsync(step.run({}), { message: 'input x has no value; its shape [2] wants 2' });
+  await t.throwsAsync(step.run({ x: new Float32Array(3) }), { message: 'input x has 3 elements; its shape [2] wants 2' });
+  t.deepEqual(Array.from(step.readState().w.data), [1, 2]);
+  await step.dispose();
+  await t.throwsAsync(compileStep(({ w }) => ({ state: { w: tf.sum(w) }, outputs: {} }), { ...byHandOptions(), inputs: {} }), { message: 'state w has shape [], expected [2]' });
+  await t.throwsAsync(compileStep(({ w }) => ({ state: { v: w }, outputs: {} }), { ...byHandOptions(), inputs: {} }), { message: 'state v is unknown: the step has no such state' });
+});
+
+test('outputs are written into the same arrays every run; integers and truths go in and out', async (t) => {
+  const step = await compileStep((_, { a, b }) => ({ outputs: { sum: tf.add(a, tf.scalar(1, 'int32')), more: tf.greater(a, 2), kept: b } }), { state: {}, inputs: { a: { shape: [3], dtype: 'int32' }, b: { shape: [2], dtype: 'bool' } } });
+  const first = await step.run({ a: Int32Array.of(1, 2, 3), b: Uint8Array.of(1, 0) });
+  t.deepEqual([first.sum, first.more, first.kept], [Int32Array.of(2, 3, 4), Uint8Array.of(0, 0, 1), Uint8Array.of(1, 0)]);
+  const second = await step.run({ a: Int32Array.of(7, 8, 9), b: Uint8Array.of(0, 1) });
+  t.is(first.sum, second.sum);
+  t.deepEqual(second.sum, Int32Array.of(8, 9, 10));
+  await step.dispose();
+});
+
+/** A convolution, a product and their gradients with SGD. */
+const smallStep: StateStep = (state, { x }) => {
+  const names = Object.keys(state);
+  const loss = (...ts: Tensor[]): Tensor => {
+    const p = Object.fromEntries(names.map((n, i) => [n, ts[i]]));
+    const features = tf.relu(tf.conv2d(x as tf.Tensor4D, p.filter as tf.Tensor4D, 2, 'same'));
+    return tf.mean(tf.square(tf.matMul(tf.reshape(tf.maxPool(features as tf.Tensor4D, 2, 2, 'same'), [4, -1]), p.w)));
+  };
+  const { value, grads } = tf.valueAndGrads(loss as never)(names.map((n) => state[n]));
+  return { state: Object.fromEntries(names.map((n, i) => [n, tf.sub(state[n], tf.mul(grads[i], 0.05))])), outputs: { loss: value } };
+};
+const smallState = (): ParameterValues => ({ filter: values([3, 3, 3, 16], 0.3), w: values([64, 8], 0.3) });
+const images = { shape: [4, 8, 8, 3], dtype: 'float32' as const };
+
+test.serial('twenty steps of training give the losses and weights of eager tfjs', async (t) => {
+  await useBackend('cpu');
+  const state = smallState(), x = values(images.shape).data;
+  const step = await compileStep(smallStep, { state, inputs: { x: images } });
+  let tensors = toTensors(state);
+  for (let i = 0; i < 20; i++) {
+    const { loss } = await step.run({ x });
+    const eager = smallStep(tensors, { x: tf.tensor(x, images.shape) });
+    const wanted = eager.outputs.loss.dataSync()[0];
+    t.true(Math.abs(loss[0] - wanted) < 1e-4 * wanted, `step ${i}: ${loss[0]} instead of ${wanted}`);
+    tensors = eager.state!;
+  }
+  for (const [name, { data }] of Object.entries(step.readState())) tensors[name].dataSync().forEach((v, i) => t.true(Math.abs(v - data[i]) < 1e-4, `${name}[${i}]`));
+  await step.dispose();
+});
+
+for (const threads of [1, 2]) {
+  test.serial(`twenty steps on ${threads} thread(s) give the same bits in a second session`, async (t) => {
+    const state = smallState(), batches = Array.from({ length: 20 }, () => values(images.shape).data);
+    const train = async (): Promise<Buffer> => {
+      const step = await compileStep(smallStep, { state, inputs: { x: images }, threads });
+      const losses: number[] = [];
+      for (const x of batches) losses.push((await step.run({ x })).loss[0]);
+      const end = step.readState();
+      await step.dispose();
+      return Buffer.concat([Float32Array.from(losses), ...Object.values(end).map((v) => v.data)].map((a) => Buffer.from(a.buffer)));
+    };
+    const first = await train();
+    t.true(first.equals(await train()));
+    batches[19][0] += 1; // negative control: one pixel of the last batch
+    t.false(first.equals(await train()));
+  });
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+/** Memory in use once the garbage is gone. */
+const memory = (): NodeJS.MemoryUsage => {
+  collectGarbage();
+  return process.memoryUsage();
+};
+
+test.serial('memory is flat over 1,000 steps, tensors of tfjs included', async (t) => {
+  const step = await compileStep(smallStep, { state: smallState(), inputs: { x: images }, threads: 1 });
+  const x = values(images.shape).data;
+  for (let i = 0; i < 300; i++) await step.run({ x });
+  const before = memory(), tensors = tf.memory().numTensors;
+  for (let i = 0; i < 1000; i++) await step.run({ x });
+  const after = memory();
+  // a step that leaked its state and output alone (3.8 kB) would take 3.8 MB, one that leaked its batch 3 MB more
+  t.true(after.rss - before.rss < 16e6, `rss grew by ${(after.rss - before.rss) / 1e6} MB`);
+  t.true(after.arrayBuffers - before.arrayBuffers < 1e6, `array buffers grew by ${(after.arrayBuffers - before.arrayBuffers) / 1e6} MB`);
+  t.is(tf.memory().numTensors, tensors);
+  await step.dispose();
+});
+
+test.serial('a step of full size (ResNet-50, 8 images of 800 x 800: gigabytes of tensors when computed) is traced and lowered in little memory', (t) => {
+  const widths: [number, number][] = [[64, 3], [128, 4], [256, 6], [512, 3]];
+  const inputs: Record<string, { shape: number[]; dtype: 'float32' }> = { images: { shape: [8, 800, 800, 3], dtype: 'float32' }, stem: { shape: [7, 7, 3, 64], dtype: 'float32' } };
+  let channels = 64;
+  widths.forEach(([width, blocks], s) => {
+    for (let b = 0; b < blocks; b++) {
+      const filters: [string, number[]][] = [['a', [1, 1, channels, width]], ['b', [3, 3, width, width]], ['c', [1, 1, width, 4 * width]]];
+      if (b === 0) filters.push(['p', [1, 1, channels, 4 * width]]);
+      for (const [name, shape] of filters) inputs[`${s}.${b}.${name}`] = { shape, dtype: 'float32' };
+      channels = 4 * width;
+    }
+  });
+  const names = Object.keys(inputs).filter((n) => n !== 'images');
+  const before = memory();
+  const graph = trace((all) => {
+    const loss = (...ts: Tensor[]): Tensor => {
+      const p = Object.fromEntries(names.map((n, i) => [n, ts[i]])) as Record<string, tf.Tensor4D>;
+      let h = tf.maxPool(tf.relu(tf.conv2d(all.images as tf.Tensor4D, p.stem, 2, 'same')), 3, 2, 'same');
+      widths.forEach(([, blocks], s) => {
+        for (let b = 0; b < blocks; b++) {
+          const key = `${s}.${b}`, stride = b === 0 && s > 0 ? 2 : 1;
+          const y = tf.conv2d(tf.relu(tf.conv2d(tf.relu(tf.conv2d(h, p[`${key}.a`], 1, 'same')), p[`${key}.b`], stride, 'same')), p[`${key}.c`], 1, 'same');
+          h = tf.relu(tf.add<tf.Tensor4D>(y, b === 0 ? tf.conv2d(h, p[`${key}.p`], stride, 'same') : h));
+        }
+      });
+      return tf.mean(h);
+    };
+    const { value, grads } = tf.valueAndGrads(loss as never)(names.map((n) => all[n]));
+    return { loss: value, ...Object.fromEntries(names.map((n, i) => [`d ${n}`, grads[i]])) };
+  }, inputs);
+  const small = simplify(graph);
+  const after = memory();
+  t.is(small.nodes.filter((n) => n.op === 'Conv2D').length, 53); // ResNet-50
+  t.is(small.nodes.filter((n) => n.op === 'Conv2DBackpropFilter').length, 53);
+  t.deepEqual(small.outputs.get('d stem')!.shape, [7, 7, 3, 64]);
+  t.true(after.rss - before.rss < 200e6, `rss grew by ${(after.rss - before.rss) / 1e6} MB`);
+  t.true(after.arrayBuffers - before.arrayBuffers < 10e6, `array buffers grew by ${(after.arrayBuffers - before.arrayBuffers) / 1e6} MB`);
+  const { nodes, model } = lowerToOnnx(graph);
+  t.true(nodes > 300);
+  t.log(`${graph.nodes.length} kernels traced, ${nodes} nodes, ${(model.length / 1e6).toFixed(1)} MB of model`);
+});

@@ -1,0 +1,30 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import test from 'ava';
+
+const run = promisify(execFile);
+
+/** Losses of the benchmark's first five steps, from eager tfjs on the wasm backend. */
+const EAGER = [4.06798, 4.1178, 3.81204, 3.6914, 3.66846];
+
+async function child(engine: string | undefined, script = 'test/tensor/engine-child.ts'): Promise<{ name: string; version: string; losses: number[] }> {
+  const env = { ...process.env };
+  delete env.QDETR_ENGINE;
+  if (engine !== undefined) env.QDETR_ENGINE = engine;
+  const { stdout } = await run(process.execPath, ['--import=tsx', script], { env });
+  return JSON.parse(stdout) as { name: string; version: string; losses: number[] }; // stdout holds one line of JSON and no banner of any library
+}
+
+for (const engine of ['onnxruntime-node', 'onnxruntime-web']) {
+  test(`QDETR_ENGINE=${engine}: the benchmark's five losses are those of eager tfjs, state carried from step to step`, async (t) => {
+    const { name, version, losses } = await child(engine);
+    t.is(name, engine);
+    t.regex(version, /^1\.\d+/);
+    losses.forEach((loss, i) => t.true(Math.abs(loss - EAGER[i]) < 1e-4, `step ${i}: ${loss} instead of ${EAGER[i]}`));
+  });
+}
+
+test('an engine that there is none of: the message names the variable, its value and the choices', async (t) => {
+  const error = await t.throwsAsync(child('cuda'));
+  t.regex(error.message, /QDETR_ENGINE is 'cuda', which is no engine: choose onnxruntime-node or onnxruntime-web, or leave it unset/);
+});
