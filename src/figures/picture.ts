@@ -74,13 +74,14 @@ export function pictureGrid(pictures: readonly Picture[], columns = 3, size = 25
 function drawPicture({ rgb, width, height, boxes = [] }: Picture, size: number): { svg: string; width: number; height: number } {
   const zoom = Math.max(1, Math.round(size / width));
   const image = plainPng(rgb, width, height).toString('base64');
-  const frames = boxes.map(({ box: [x0, y0, x1, y1], label, colour }, i) => {
-    const ink = colour ?? COLOURS[i % COLOURS.length];
-    const frame = `<rect x="${zoom * x0}" y="${zoom * y0}" width="${zoom * (x1 - x0)}" height="${zoom * (y1 - y0)}" fill="none" stroke="${ink}" stroke-width="3"/>`;
-    return label === undefined ? frame : frame + tag(label, ink, zoom * x0, zoom * y0, zoom * width);
-  });
+  const inks = boxes.map(({ colour }, i) => colour ?? COLOURS[i % COLOURS.length]);
+  const frames = boxes.map(
+    ({ box: [x0, y0, x1, y1] }, i) =>
+      `<rect x="${zoom * x0}" y="${zoom * y0}" width="${zoom * (x1 - x0)}" height="${zoom * (y1 - y0)}" fill="none" stroke="${inks[i]}" stroke-width="3"/>`,
+  );
+  const tags = boxes.flatMap(({ box: [x0, y0], label }, i) => (label === undefined ? [] : [tag(label, inks[i], zoom * x0, zoom * y0, zoom * width)]));
   const frame = `width="${zoom * width}" height="${zoom * height}"`;
-  const svg = `<image ${frame} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${frames.join('')}`;
+  const svg = `<image ${frame} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${[...frames, ...tags].join('')}`;
   return { svg, width: zoom * width, height: zoom * height };
 }
 
