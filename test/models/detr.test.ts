@@ -8,6 +8,7 @@ import { initialClassifierParameters, initialDetrParameters } from '../../src/mo
 import { sinePositions } from '../../src/models/position-encoding.js';
 import { checkDetrSettings, detrSettings } from '../../src/models/settings.js';
 import { useBackend } from '../../src/tensor/backend.js';
+import { compileStep } from '../../src/tensor/compile-step.js';
 import { sizeOf, toTensors } from '../../src/tensor/parameters.js';
 import { RandomStream } from '../../src/tensor/random.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
@@ -23,7 +24,7 @@ test('sine positions are those of DETR', (t) => {
 
 for (const mode of ['frozen', 'live'] as const) {
   test.serial(`the whole small DETR, its loss and the gradients of its parameters are PyTorch's (${mode} batch normalization)`, async (t) => {
-    await useBackend('cpu');
+    await useBackend('wasm');
     const { settings, parameters, images, labels, targets, [mode]: wanted } = readDetrFixture().detr;
     const options = { batchStatistics: mode === 'live' };
     const values = toTensors(valuesOf(parameters)), x = tensorOf(images);
@@ -45,6 +46,23 @@ for (const mode of ['frozen', 'live'] as const) {
     names.forEach((name, i) => t.true(worstDifference(grads[i], wanted.gradients[name]) < 2e-4, name));
   });
 }
+
+test('a compiled step gives PyTorch\'s loss and gradients', async (t) => {
+  const { settings, parameters, images, labels, targets, live } = readDetrFixture().detr;
+  const values = valuesOf(parameters), names = Object.keys(live.gradients);
+  const inputs = { images: { shape: images.shape, dtype: 'float32' }, labels: { shape: [3, 3], dtype: 'int32' }, boxes: { shape: targets.shape, dtype: 'float32' } } as const;
+  const step = await compileStep((state, batch) => {
+    const { value, grads } = tf.valueAndGrads((...xs: Tensor[]) => {
+      const { logits, boxes } = detr({ ...state, ...Object.fromEntries(names.map((n, i) => [n, xs[i]])) }, batch.images, settings, undefined, { batchStatistics: true });
+      return setCriterion(logits, boxes, { labels: batch.labels, boxes: batch.boxes }).total;
+    })(names.map((n) => state[n]));
+    return { outputs: { loss: value, ...Object.fromEntries(names.map((n, i) => [n, grads[i]])) } };
+  }, { state: values, inputs });
+  const got = await step.run({ images: Float32Array.from(images.data), labels: Int32Array.from(labels.flat()), boxes: Float32Array.from(targets.data) });
+  t.true(Math.abs(got.loss[0] - live.total) < 1e-4);
+  for (const name of names) t.true(live.gradients[name].data.every((v, i) => Math.abs(v - got[name][i]) < 2e-4 * Math.max(1, Math.abs(v))), name);
+  await step.dispose();
+});
 
 test.serial('outputs depend on the image, and on that image alone when batch statistics are off', async (t) => {
   await useBackend('wasm');
