@@ -48,7 +48,7 @@ export function multiHeadAttention(forward: Forward, name: string, query: Tensor
     return quantizeOperand(parameters, `${name}.${letter}_quantizer`, splitHeads(projected, heads), attentionBits, observe);
   };
   const q = operand('q', 0, query), k = operand('k', 1, key), v = operand('v', 2, value);
-  const attention = tf.softmax(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(q.shape[3]!)));
+  const attention = tf.softmax(tf.matMul(tf.mul(q, 1 / Math.sqrt(q.shape[3]!)), k, false, true)); // scaled where there are D columns, not S
   const features = mergeHeads(tf.matMul(quantizeOperand(parameters, `${name}.a_quantizer`, attention, attentionBits, observe), v));
   return { output: dense(forward, `${name}.out_proj`, features), features, weights: attention };
 }
