@@ -29,6 +29,12 @@ function start(connectionFile) {
   }
 
   class Server extends ZmqServer {
+    /** This kernel keeps no history; tslab would complain about the question in the output of the cell that ran last. */
+    async handleShellMessage(socket, ...frames) {
+      const header = frames[frames.findIndex((frame) => frame.toString() === '<IDS|MSG>') + 2];
+      if (JSON.parse(header.toString()).msg_type !== 'history_request') await super.handleShellMessage(socket, ...frames);
+    }
+
     /** As tslab's, and a failed cell also shows its error: tslab sends none, so that Jupyter would show an empty one. */
     async handleExecute(socket, message) {
       const publish = (type, content) => {

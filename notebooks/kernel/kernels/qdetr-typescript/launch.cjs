@@ -19,5 +19,9 @@ if (root === null) {
   console.error(`The Q-DETR kernel found no qdetr project above ${process.cwd()}: open a notebook inside the project's folder.`);
   process.exit(1);
 }
+if (!fs.existsSync(path.join(root, 'node_modules/tslab'))) {
+  console.error(`The packages of ${root} are not installed: run 'npm ci' there, then start the kernel again.`);
+  process.exit(1);
+}
 process.chdir(root);
 require(path.join(root, 'notebooks/kernel/kernel.cjs')).start(process.argv[2]);
