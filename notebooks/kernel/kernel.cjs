@@ -29,10 +29,14 @@ function start(connectionFile) {
   }
 
   class Server extends ZmqServer {
-    /** This kernel keeps no history; tslab would complain about the question in the output of the cell that ran last. */
+    /** tslab keeps no history and complains when it is asked for it, in the output of the cell that ran last: quietly, please. */
     async handleShellMessage(socket, ...frames) {
-      const header = frames[frames.findIndex((frame) => frame.toString() === '<IDS|MSG>') + 2];
-      if (JSON.parse(header.toString()).msg_type !== 'history_request') await super.handleShellMessage(socket, ...frames);
+      const header = JSON.parse(frames[frames.findIndex((frame) => frame.toString() === '<IDS|MSG>') + 2].toString());
+      const { warn } = console;
+      if (header.msg_type === 'history_request') console.warn = () => {};
+      const handled = super.handleShellMessage(socket, ...frames);
+      console.warn = warn;
+      await handled;
     }
 
     /** As tslab's, and a failed cell also shows its error: tslab sends none, so that Jupyter would show an empty one. */
