@@ -22,7 +22,7 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 /** Starts the kernel as Jupyter does, sends `cells` all at once and returns everything that came back. */
-async function run(folder: string, cells: string[], launcher = path.resolve(KERNEL, 'launch.cjs')): Promise<{ ids: string[]; published: Message[]; replies: Message[] }> {
+async function run(folder: string, cells: string[], launcher = path.resolve(KERNEL, 'launch.cjs')): Promise<{ ids: string[]; published: Message[]; replies: Message[]; information: Message }> {
   const [shell, iopub, stdin, control, heartbeat] = await freePorts(5);
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'qdetr-kernel-')), 'connection.json');
   writeFileSync(file, JSON.stringify({ transport: 'tcp', ip: '127.0.0.1', shell_port: shell, iopub_port: iopub, stdin_port: stdin, control_port: control, hb_port: heartbeat, key: KEY, signature_scheme: 'hmac-sha256' }));
@@ -51,14 +51,18 @@ async function run(folder: string, cells: string[], launcher = path.resolve(KERN
       return id;
     };
     const receive = async (): Promise<void> => void replies.push(parse(await requests.receive()));
-    await send('kernel_info_request', {});
-    await receive();
+    do {
+      await send('kernel_info_request', {}); // until its status comes through: a subscription takes a moment, and Jupyter does the same
+      await receive();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    } while (published.length === 0);
+    const [information] = replies.splice(0);
     const ids = await Promise.all(cells.map((code) => send('execute_request', { code, silent: false })));
     for (let i = 0; i < cells.length; i++) await receive();
     const deadline = Date.now() + 5000;
     const idle = (): boolean => ids.every((id) => published.some(({ type, parent, content }) => type === 'status' && parent === id && content.execution_state === 'idle'));
     while (!idle() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-    return { ids, published, replies };
+    return { ids, published, replies, information };
   } finally {
     requests.close();
     outputs.close();
@@ -67,15 +71,15 @@ async function run(folder: string, cells: string[], launcher = path.resolve(KERN
 }
 
 test.serial('outputs belong to the cell that makes them, also when all cells are sent at once', async (t) => {
-  const { ids, published, replies } = await run('notebooks', [
+  const { ids, published, replies, information } = await run('notebooks', [
     "import { showMarkdown } from './src/figures/display.js';\nawait new Promise((done) => setTimeout(done, 300));\nshowMarkdown('first');",
     "showMarkdown('second'); process.cwd() === '" + process.cwd() + "'",
   ]);
   const shown = published.filter(({ type }) => type === 'display_data');
   t.deepEqual(shown.map(({ parent, content }) => [ids.indexOf(parent), (content.data as Record<string, string>)['text/plain']]), [[0, 'first'], [1, 'second']]);
   t.deepEqual(published.filter(({ type }) => type === 'stream').map(({ parent, content }) => [ids.indexOf(parent), content.text]), [[1, 'true\n']]); // the project's root
-  t.deepEqual(replies.slice(1).map(({ content }) => content.status), ['ok', 'ok']);
-  t.is((replies[0].content.language_info as { version: string }).version, '5.0.4');
+  t.deepEqual(replies.map(({ content }) => content.status), ['ok', 'ok']);
+  t.is((information.content.language_info as { version: string }).version, '5.0.4');
 });
 
 test.serial('a failed cell shows its error and stops those that wait; an installed copy of the kernel finds the project', async (t) => {
