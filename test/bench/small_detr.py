@@ -2,7 +2,7 @@
 
 Usage: python3 small_detr.py [threads] [steps] [compile]
 """
-import json, math, sys, time
+import json, math, resource, sys, time
 import torch, torch.nn.functional as F
 
 threads, steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2, int(sys.argv[2]) if len(sys.argv) > 2 else 30
@@ -133,4 +133,4 @@ for i in range(steps + 2):
     losses.append(loss.item())
     if i > 1:
         times.append((time.perf_counter() - t0) * 1000)
-print(json.dumps({'engine': f'PyTorch {torch.__version__.split("+")[0]}', 'threads': threads, 'milliseconds': times, 'losses': losses[:5]}))
+print(json.dumps({'engine': f'PyTorch {torch.__version__.split("+")[0]}', 'threads': threads, 'milliseconds': times, 'losses': losses[:5], 'peakMegabytes': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}))
