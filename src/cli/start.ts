@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { runStart, startRecipe, type StartScale } from '../experiments/start.js';
+import { runStart, startRecipe, startRunNames, type StartRuns, type StartScale } from '../experiments/start.js';
 import type { FinishedRun, RunListener } from '../experiments/run.js';
 import { drawFigures } from '../figures/draw.js';
 import { recordedSummaries } from '../figures/run-summaries.js';
@@ -12,6 +12,7 @@ import { formatDuration, Progress } from './progress.js';
 
 interface StartCommandOptions {
   fresh?: boolean;
+  fromScratch?: boolean;
   scale: StartScale;
   set?: string[];
   runs: string;
@@ -24,6 +25,7 @@ export function startCommand(program: Command): void {
     .command('start')
     .description('train a real-valued and a 2-bit detector on this machine and redraw Table 2.2 and Fig. 2.12')
     .option('--fresh', 'train again what is there already')
+    .option('--from-scratch', 'start from random weights, not from those that come with the project (over an hour)')
     .addOption(new Option('--scale <scale>', 'smoke: seconds, learns nothing; minutes: about five minutes on two cores').choices(['smoke', 'minutes']).default('minutes'))
     .option('--set <key=value...>', 'change a training setting in all of its runs, e.g. --set seed=1')
     .option('--runs <folder>', 'where run folders go', '.runs')
@@ -32,12 +34,13 @@ export function startCommand(program: Command): void {
 }
 
 async function start(options: StartCommandOptions): Promise<void> {
-  const recipe = startRecipe(options.scale, parseAssignments(options.set ?? []));
+  const recipe = startRecipe(options.scale, parseAssignments(options.set ?? []), options.fromScratch);
+  const names = startRunNames(recipe);
   const begun = performance.now();
-  const command = ['npx qdetr start', `--scale ${options.scale}`, ...(options.set ? [`--set ${options.set.join(' ')}`] : [])].join(' ');
-  console.log(`Three runs: a backbone on sprites, a real-valued DETR, a ${recipe.bits} baseline. Ctrl-C is safe at any moment: the next start goes on from there.`);
+  const command = ['npx qdetr start', `--scale ${options.scale}`, ...(options.fromScratch ? ['--from-scratch'] : []), ...(options.set ? [`--set ${options.set.join(' ')}`] : [])].join(' ');
+  console.log(`${names.length} runs: ${names.join(', ')}. Ctrl-C is safe at any moment: the next start goes on from there.`);
   let number = 0;
-  const listen = (name: string, training: TrainingSettings): RunListener => listener(`[${++number}/3] ${name}`, training);
+  const listen = (name: string, training: TrainingSettings): RunListener => listener(`[${++number}/${names.length}] ${name}`, training);
   try {
     const runs = await interruptible(
       (signal) => runStart(options.scale, recipe, { command, fresh: options.fresh, root: options.runs, signal, listen }),
@@ -76,7 +79,7 @@ function listener(name: string, training: TrainingSettings): RunListener {
 
 const percent = (share: number): string => (100 * share).toFixed(1);
 
-function closingMessage(runs: { realValued: FinishedRun; quantized: FinishedRun }, files: readonly string[], { out }: StartCommandOptions, seconds: number): string {
+function closingMessage(runs: StartRuns, files: readonly string[], { out }: StartCommandOptions, seconds: number): string {
   const row = ({ summary, folder }: FinishedRun): string => {
     const of = (split: 'test' | 'test-unseen'): string => percent(finalEvaluation(summary, split)?.ap50 ?? 0);
     return `  ${`${summary.method} ${summary.bits}`.padEnd(24)} test ${of('test').padStart(5)}   test-unseen ${of('test-unseen').padStart(5)}   ${folder}`;

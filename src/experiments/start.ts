@@ -1,36 +1,42 @@
 import { resolveSettings, type TrainingSettings } from '../training/settings.js';
 import type { DetrSettings } from '../models/settings.js';
 import { backboneRun, detectorRun, modelOf, openData, type SplitSizes } from './detector-run.js';
-import { performRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
+import { shippedWeights } from './shipped-weights.js';
 
 /** Sizes of `npm start`: `minutes` is the real thing, `smoke` shows that everything runs. */
 export type StartScale = 'smoke' | 'minutes';
 
-/** What `npm start` trains: a backbone on sprites, a real-valued DETR from it, a quantized DETR from that. */
+/** What `npm start` trains: a real-valued DETR and a quantized one, from the same weights and with the same budget. */
 export interface StartRecipe {
   model: DetrSettings;
   sizes: SplitSizes;
-  backbone: TrainingSettings;
   realValued: TrainingSettings;
   quantized: TrainingSettings;
   /** Bits of the quantized run. */
   bits: string;
+  /** Where both start: the weights that come with the project, or a real-valued run from nothing, whose backbone is trained on sprites first. */
+  from: 'shipped' | { backbone: TrainingSettings; realValued: TrainingSettings };
 }
 
 /** The recipe of a scale, with what the user changes in the settings of all its runs. */
-export function startRecipe(scale: StartScale, changes: Readonly<Record<string, unknown>> = {}): StartRecipe {
+export function startRecipe(scale: StartScale, changes: Readonly<Record<string, unknown>> = {}, fromScratch = scale === 'smoke'): StartRecipe {
   const of = (own: Partial<TrainingSettings>): TrainingSettings => resolveSettings(scale, { ...own, ...changes }, '--set');
   if (scale === 'smoke') {
-    return {
-      model: modelOf('smoke'), sizes: { train: 64, val: 40, test: 40 }, bits: '2-2-8',
-      backbone: of({ steps: 4 }), realValued: of({}), quantized: of({}),
-    };
+    return { model: modelOf('smoke'), sizes: { train: 64, val: 40, test: 40 }, bits: '2-2-8', realValued: of({}), quantized: of({}), from: fromScratch ? { backbone: of({ steps: 4 }), realValued: of({}) } : 'shipped' };
   }
+  const budget = { steps: 1200, batchSize: 16, schedule: 'cosine', warmUpSteps: 50, evaluationInterval: 400 } as const;
   return {
     model: modelOf('minutes'), sizes: { train: 16_000, val: 400, test: 2000 }, bits: '2-2-8',
-    backbone: of({ steps: 600, batchSize: 64, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 50, evaluationInterval: 600 }),
-    realValued: of({ steps: 3000, batchSize: 16, learningRate: 1e-3, schedule: 'cosine', warmUpSteps: 200, evaluationInterval: 1000 }),
-    quantized: of({ steps: 1200, batchSize: 16, learningRate: 5e-4, quantizerFactor: 1, schedule: 'cosine', warmUpSteps: 100, evaluationInterval: 600 }),
+    realValued: of({ ...budget, learningRate: 3e-4 }),
+    quantized: of({ ...budget, learningRate: 5e-4, quantizerFactor: 1 }),
+    from: fromScratch
+      ? {
+          backbone: of({ steps: 900, batchSize: 64, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 50, evaluationInterval: 900 }),
+          realValued: of({ steps: 24_000, batchSize: 16, learningRate: 4e-4, backboneFactor: 0.5, schedule: 'cosine', warmUpSteps: 500, evaluationInterval: 2000, checkpointInterval: 500 }),
+        }
+      : 'shipped',
   };
 }
 
@@ -40,19 +46,30 @@ export interface StartOptions extends Omit<PerformOptions, 'listener'> {
   listen?(name: string, training: TrainingSettings): RunListener;
 }
 
+/** The finished runs of `npm start`. */
+export interface StartRuns {
+  realValued: FinishedRun;
+  quantized: FinishedRun;
+}
+
+/** Names of the runs of a recipe, in order. */
+export const startRunNames = ({ from, bits }: StartRecipe): string[] => [...(from === 'shipped' ? [] : ['backbone on sprites', 'real-valued DETR from nothing']), 'real-valued DETR', `${bits} baseline`];
+
 /** The runs of `npm start`, in order; each goes on where it was stopped and is used again where nothing changed. */
-export async function runStart(scale: StartScale, recipe: StartRecipe, { listen, ...options }: StartOptions): Promise<{ backbone: FinishedRun; realValued: FinishedRun; quantized: FinishedRun }> {
-  const { model, sizes, bits } = recipe;
+export async function runStart(scale: StartScale, recipe: StartRecipe, { listen, ...options }: StartOptions): Promise<StartRuns> {
+  const { model, sizes, bits, from } = recipe;
   const data = openData(model, sizes);
-  const artefact = ['table-2.2'];
-  const backbone = await performRun(backboneRun('start/backbone', scale, model, data, recipe.backbone), { ...options, listener: listen?.('backbone on sprites', recipe.backbone) });
-  const realValued = await performRun(
-    detectorRun({ experiment: 'start/real-valued', method: 'Real-valued', bits: '32-32-32', scale, artefact, model, training: recipe.realValued, data, batchStatistics: true, from: backbone }),
-    { ...options, listener: listen?.('real-valued DETR', recipe.realValued) },
-  );
-  const quantized = await performRun(
-    detectorRun({ experiment: `start/baseline-${bits}`, method: 'Baseline', bits, scale, artefact, model, training: recipe.quantized, data, batchStatistics: true, from: realValued }),
-    { ...options, listener: listen?.(`${bits} baseline`, recipe.quantized) },
-  );
-  return { backbone, realValued, quantized };
+  const names = startRunNames(recipe);
+  const perform = (run: ExperimentRun): Promise<FinishedRun> => performRun(run, { ...options, listener: listen?.(names.shift()!, run.training) });
+  const detector = (experiment: string, method: string, runBits: string, training: TrainingSettings, artefact: string[], start: { id: string; parameters: ParameterValues }): ExperimentRun =>
+    detectorRun({ experiment, method, bits: runBits, scale, artefact, model, training, data, batchStatistics: true, from: start });
+  let start: { id: string; parameters: ParameterValues };
+  if (from === 'shipped') start = shippedWeights(scale);
+  else {
+    const backbone = await perform(backboneRun('start/backbone', scale, model, data, from.backbone));
+    start = await perform(detector('start/from-nothing', 'Real-valued from nothing', '32-32-32', from.realValued, [], backbone));
+  }
+  const realValued = await perform(detector('start/real-valued', 'Real-valued', '32-32-32', recipe.realValued, ['table-2.2'], start));
+  const quantized = await perform(detector(`start/baseline-${bits}`, 'Baseline', bits, recipe.quantized, ['table-2.2'], start));
+  return { realValued, quantized };
 }

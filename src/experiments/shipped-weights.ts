@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError, messageOf } from '../errors.js';
+import { readJson, sha256 } from '../files.js';
+import { parseStrictly } from '../schema.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import { readParameters } from '../tensor/parameter-file.js';
+
+const FOLDER = 'data-manifests/weights';
+const RESTORE = `restore it with 'git checkout ${FOLDER}'`;
+
+const manifestSchema = z.object({
+  schemaVersion: z.literal(1).describe('1'),
+  file: z.string().regex(/^[\w.-]+\.safetensors$/).describe('a safetensors file beside the manifest'),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/).describe('64 hexadecimal digits'),
+  model: z.string().min(1).describe("a model's scale"),
+  /** AP50 on the splits of MiniVOC, as fractions, measured when the weights were made. */
+  ap50: z.object({ test: z.number(), 'test-unseen': z.number() }).strict().describe('AP50 on test and test-unseen'),
+  /** How they were made: command, settings, data, machine, hours. */
+  madeBy: z.record(z.unknown()).describe('an object'),
+}).strict();
+
+/** Weights that come with the project. */
+export interface ShippedWeights {
+  /** `shipped ` and the first digits of the file's SHA-256: what runs that start from them say. */
+  id: string;
+  parameters: ParameterValues;
+  ap50: { test: number; 'test-unseen': number };
+}
+
+/**
+ * The real-valued detector of a scale that comes with the project, checked against its SHA-256.
+ * @throws UserError when there is none, or it is damaged
+ */
+export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
+  const manifestFile = path.join(folder, `minivoc-${scale}.json`);
+  const manifest = parseStrictly(manifestSchema, readJson(manifestFile, RESTORE), manifestFile, RESTORE);
+  const file = path.join(folder, manifest.file);
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(file);
+  } catch (error) {
+    throw new UserError(`${file} can't be read (${messageOf(error)}): ${RESTORE}`);
+  }
+  const hash = sha256(bytes);
+  if (hash !== manifest.sha256) throw new UserError(`${file} is damaged (its SHA-256 is ${hash.slice(0, 12)}…, ${manifestFile} says ${manifest.sha256.slice(0, 12)}…): ${RESTORE}`);
+  return { id: `shipped ${hash.slice(0, 12)}`, parameters: readParameters(file).parameters, ap50: manifest.ap50 };
+}
