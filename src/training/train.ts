@@ -27,6 +27,8 @@ export interface TrainingTask {
   evaluate?(parameters: ParameterValues, step: number): Promise<Metrics[]>;
   /** Which parameters stay as they are, beside the buffers. */
   isFrozen?(name: string): boolean;
+  /** Frees what the task holds; called once at the end, however the training ends. */
+  dispose?(): Promise<void>;
 }
 
 /** What a training run tells while it goes on. */
@@ -65,14 +67,18 @@ const LOGGED_STEPS = 200;
  * Trains in a run folder, or goes on from the checkpoint that it holds: killed at any moment and started again, a run ends with
  * the same weights bit for bit and the same lines in metrics.jsonl (on one engine and thread count).
  * @returns parameters and buffers at the end
- * @throws UserError when the loss is no number any more (the last good checkpoint stays); TrainingInterrupted on a signal
+ * @throws UserError when the loss or a parameter is no number any more (the last good checkpoint stays); TrainingInterrupted on a signal
  */
 export async function train(task: TrainingTask, options: TrainOptions): Promise<ParameterValues> {
-  const unlock = lockRun(options.folder);
   try {
-    return await trainLocked(task, options);
+    const unlock = lockRun(options.folder);
+    try {
+      return await trainLocked(task, options);
+    } finally {
+      unlock();
+    }
   } finally {
-    unlock();
+    await task.dispose?.();
   }
 }
 
@@ -91,7 +97,14 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
     inputs: { ...task.inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])) },
     threads,
   });
-  const read = () => unpackState(layouts, compiled.readState());
+  const read = () => {
+    const now = unpackState(layouts, compiled.readState());
+    const broken = Object.entries({ ...now.parameters, ...now.buffers }).find(([, { data }]) => !data.every(Number.isFinite));
+    if (broken) throw diverged(`'${broken[0]}' holds a value that is no number`, done);
+    return now;
+  };
+  const diverged = (what: string, step: number): UserError =>
+    new UserError(`${folder}: ${what} in step ${step}: start again with a lower learningRate (--set learningRate=${settings.learningRate / 2}); the checkpoint before stays`);
   const save = (): void => {
     log.sync();
     const counters = { seed: settings.seed, step: done, epoch: Math.floor(done / task.stepsPerEpoch), positionInEpoch: (done % task.stepsPerEpoch) * settings.batchSize, metricsBytes: log.bytes };
@@ -106,7 +119,7 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
       const outputs = await compiled.run({ ...task.batch(done), learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
       const numbers = Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[0]]));
       const broken = Object.keys(numbers).find((name) => !Number.isFinite(numbers[name]));
-      if (broken) throw new UserError(`${folder}: '${broken}' is ${numbers[broken]} in step ${done + 1}: start again with a lower learningRate (--set learningRate=${settings.learningRate / 2}); the checkpoint before stays`);
+      if (broken) throw diverged(`'${broken}' is ${numbers[broken]}`, done + 1);
       done++;
       if (done % logInterval === 0 || done === settings.steps) log.append({ kind: 'train', step: done, epoch: done / task.stepsPerEpoch, learningRate, ...numbers });
       listener?.step?.(done, numbers.loss);

@@ -1,9 +1,8 @@
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { NamedTensors, StateStep } from '../tensor/compile-step.js';
 import type { ParameterValues, Parameters } from '../tensor/parameters.js';
-import { adamW } from './adamw.js';
-import { clipGradientNorm } from './gradient-clipping.js';
-import { pack, packTensors, unpack, unpackTensors, type GroupLayout } from './parameter-groups.js';
+import { optimizerStep } from './optimizer-step.js';
+import { pack, unpack, unpackTensors, type GroupLayout } from './parameter-groups.js';
 import type { TrainingSettings } from './settings.js';
 
 /** What is minimized: the loss of a batch, numbers for the log (scalars), and new values of the buffers (running averages). */
@@ -48,19 +47,18 @@ export function trainingStep(layouts: readonly GroupLayout[], settings: Pick<Tra
     })(names.map((name) => parameters[name]));
     const { loss, logged, buffers: newBuffers } = found!;
     const gradients = Object.fromEntries(names.map((name, i) => [name, grads[i]]));
-    const clipped = clipGradientNorm(layouts.map((layout) => packTensors(layout, gradients)), settings.clipNorm);
+    const groups = layouts.map((layout) => {
+      const key = keys(layout);
+      return { parameter: state[key.parameter], first: state[key.first], second: state[key.second] };
+    });
+    const { learningRate, correction1, correction2 } = inputs;
+    const updated = optimizerStep(layouts, gradients, groups, { clipNorm: settings.clipNorm, learningRate, correction1, correction2 });
     const next: NamedTensors = Object.fromEntries(Object.entries(newBuffers).map(([name, t]) => [BUFFER + name, t]));
     layouts.forEach((layout, i) => {
-      const key = keys(layout), { learningRateFactor, weightDecay, minimum } = layout.group;
-      const updated = adamW(
-        { parameter: state[key.parameter], gradient: clipped.gradients[i], first: state[key.first], second: state[key.second] },
-        { learningRate: tf.mul(inputs.learningRate, learningRateFactor), correction1: inputs.correction1, correction2: inputs.correction2, weightDecay },
-      );
-      next[key.parameter] = minimum === undefined ? updated.parameter : tf.maximum(updated.parameter, minimum);
-      next[key.first] = updated.first;
-      next[key.second] = updated.second;
+      const key = keys(layout), { parameter, first, second } = updated.groups[i];
+      Object.assign(next, { [key.parameter]: parameter, [key.first]: first, [key.second]: second });
     });
-    return { state: next, outputs: { loss, gradientNorm: clipped.norm, ...logged } };
+    return { state: next, outputs: { loss, gradientNorm: updated.norm, ...logged } };
   };
 }
 
