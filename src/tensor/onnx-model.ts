@@ -2,7 +2,7 @@ import protobuf from 'protobufjs/minimal.js';
 import type { DataType, TypedArray } from './graph.js';
 
 /** ONNX's numbers for element types (onnx.proto, TensorProto.DataType). */
-const ELEMENT_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+const ELEMENT_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
 export type OnnxType = keyof typeof ELEMENT_TYPE;
 export const elementType = (dtype: OnnxType): number => ELEMENT_TYPE[dtype];
 
@@ -58,6 +58,16 @@ export class OnnxModelWriter {
   /** A scalar. */
   scalar(value: number, dtype: DataType = 'float32'): OnnxTensor {
     return this.#constant(`${dtype} ${Object.is(value, -0) ? '-0' : value}`, [], dtype, () => bytesOf(dtype === 'float32' ? Float32Array.of(value) : dtype === 'int32' ? Int32Array.of(value) : Uint8Array.of(value)));
+  }
+
+  /** A scalar of one byte. */
+  byte(value: number, dtype: 'int8' | 'uint8'): OnnxTensor {
+    return this.#constant(`${dtype} ${value}`, [], dtype, () => Uint8Array.of(value & 255));
+  }
+
+  /** A vector of bytes. */
+  bytes(values: Uint8Array, dtype: 'int8' | 'uint8'): OnnxTensor {
+    return this.#constant(`${dtype} [${values.join()}]`, [values.length], dtype, () => values);
   }
 
   array(values: TypedArray, shape: readonly number[], dtype: DataType): OnnxTensor {

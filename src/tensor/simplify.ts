@@ -151,7 +151,7 @@ const transpositions: RewriteRule = (draft, b) => {
     const a = swaps(inputs.a), c = swaps(inputs.b);
     if (a || c) return b.emit(op, { a: a ?? inputs.a, b: c ?? inputs.b }, { transposeA: Boolean(attributes.transposeA) !== Boolean(a), transposeB: Boolean(attributes.transposeB) !== Boolean(c) });
   }
-  return throughElements(draft, b) ?? throughReduction(draft, b);
+  return throughElements(draft, b) ?? throughReduction(draft, b) ?? throughQuantizer(draft, b);
 };
 
 function throughElements({ op, inputs, attributes }: NodeDraft, b: GraphBuilder): Value[] | undefined {
@@ -175,6 +175,17 @@ function throughElements({ op, inputs, attributes }: NodeDraft, b: GraphBuilder)
   const a = back(inputs.a), c = back(inputs.b);
   if (!a || !c) return undefined;
   return b.emit('Transpose', { x: b.one(op, { a, b: c }, attributes) }, { perm });
+}
+
+/** A quantizer with one scale for all elements acts element by element; so does its gradient. */
+function throughQuantizer({ op, inputs, attributes, outputs }: NodeDraft, b: GraphBuilder): Value[] | undefined {
+  if (!op.startsWith('FakeQuantize') || inputs.scale.shape[0] !== 1) return undefined;
+  const t = producer(inputs.x, 'Transpose');
+  if (!t) return undefined;
+  const perm = t.attributes.perm as number[], inverse = perm.map((_, i) => perm.indexOf(i));
+  const moved = { ...inputs, x: t.inputs[0], ...(inputs.dy ? { dy: b.one('Transpose', { x: inputs.dy }, { perm: inverse }) } : {}) };
+  const results = b.emit(op, moved, { ...attributes, axis: perm[attributes.axis as number] }, [{ ...outputs[0], shape: moved.x.shape }, ...outputs.slice(1)]);
+  return [b.one('Transpose', { x: results[0] }, { perm }), ...results.slice(1)];
 }
 
 function throughReduction({ op, inputs: { x }, attributes, outputs: [out] }: NodeDraft, b: GraphBuilder): Value[] | undefined {
