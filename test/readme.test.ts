@@ -1,0 +1,276 @@
+/**
+ * README.md and notebooks/README.md hold what they say: every command is run at a small size, or parsed where it needs minutes,
+ * Python or a download; links, pictures, numbers, and the table of what of the paper is here are checked.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test from 'ava';
+import type { Command } from 'commander';
+import { commands, main } from '../src/cli/main.js';
+import { openBank } from '../src/data/minivoc/bank.js';
+import { countSprites } from '../src/data/minivoc/statistics.js';
+import { startRecipe } from '../src/experiments/start.js';
+
+const PAGES = ['README.md', 'notebooks/README.md'];
+const pages = new Map(PAGES.map((page) => [page, readFileSync(page, 'utf8')]));
+const readme = pages.get('README.md')!;
+
+const folder = mkdtempSync(path.join(tmpdir(), 'qdetr-readme-'));
+test.after.always(() => rmSync(folder, { recursive: true }));
+/** The commands' DIR, and their input files. */
+const OUT = path.join(folder, 'out');
+
+// Two images with one box each, both found.
+const boxes = [7, 8].map((image_id) => ({ image_id, category_id: 3, bbox: [10, 10, 40, 40] }));
+const coco = { images: [{ id: 7 }, { id: 8 }], categories: [{ id: 3, name: 'cat' }], annotations: boxes.map((box, id) => ({ ...box, id, area: 1600, iscrowd: 0 })) };
+const A = path.join(folder, 'A.json'), D = path.join(folder, 'D.json');
+writeFileSync(A, JSON.stringify(coco));
+writeFileSync(D, JSON.stringify(boxes.map((box) => ({ ...box, score: 0.9 }))));
+
+/** A command that is run here: what is run in its place (small, into a temporary folder), what it prints and the files that it leaves. */
+interface Performed { run: string; prints: RegExp; leaves?: string[]; environment?: Record<string, string> }
+/** A command that another test file performs: the file, and what has to be found in it. */
+interface Elsewhere { file: string; holds: RegExp }
+/** A command that no test can perform, and why. Its files and options are checked where it has any. */
+interface Unperformed { why: string; needs?: string[] }
+
+/** How each command of the pages is checked. One that isn't in this list fails the test; so does an entry that no page uses. */
+const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
+  'npm ci': { why: 'it would replace the packages under the running tests', needs: ['package.json', 'package-lock.json'] },
+  'npm start': { why: 'it takes minutes: its smoke scale is run below' },
+  'npm start -- --fresh': { why: 'as npm start' },
+  'npm start -- --set seed=1': { why: 'as npm start' },
+  'npm start -- --set learningRate=0.001 steps=600': { why: 'as npm start' },
+  'npm start -- --from-scratch': { why: 'it takes over an hour; the smoke scale starts from scratch' },
+  'npm start -- --scale smoke --out .cache/try': {
+    run: `start --scale smoke --runs ${OUT}/runs --out ${OUT}/figures`, prints: /real-valued DETR {2}8\/8 steps[\s\S]*2-2-8 baseline {2}8\/8 steps[\s\S]*Done in [\s\S]*table-2\.2\.md/,
+    leaves: ['figures/table-2.2.md', ...['table-2.2', 'figure-2.12a', 'figure-2.12b'].flatMap((name) => ['vl.json', 'svg', 'png'].map((type) => `figures/${name}.${type}`))],
+  },
+  'npx qdetr start': { why: 'as npm start' },
+  'npm test': { why: 'it is what runs this', needs: ['test/run.ts'] },
+  'npm test -- test/quantizer': { why: 'it is what runs this', needs: ['test/quantizer'] },
+  'npm run notebooks': { why: 'it takes minutes and writes into the notebooks: each is run at smoke size elsewhere' },
+  'npx qdetr notebooks': { why: 'as npm run notebooks' },
+  'npx qdetr notebooks --check': { why: 'it takes minutes' },
+  'npx qdetr notebooks --check notebooks/00-start.ipynb': { file: 'test/notebooks/runner.test.ts', holds: /executeNotebook\(file, \{ check: true \}\)/ },
+  'npx qdetr notebooks --smoke notebooks/01-quantizer.ipynb': { file: 'test/notebooks/committed.test.ts', holds: /executeNotebook\(file, \{ smoke: true \}\)/ },
+  'npm run bench': { file: 'test/bench/run.test.ts', holds: /test\/bench\/run\.ts/ },
+  'npm run typecheck': { file: 'test/run.ts', holds: /typescript\/bin\/tsc', '--noEmit'/ },
+  'npm run lint': { file: 'test/run.ts', holds: /eslint\/bin\/eslint\.js/ },
+  'npx qdetr --help': { run: '--help', prints: /^Usage: qdetr / },
+  'npx qdetr doctor': { file: 'test/cli/doctor.test.ts', holds: /'doctor', \.\.\.args/ },
+  'QDETR_ENGINE=onnxruntime-web npx qdetr doctor': { run: 'doctor', environment: { QDETR_ENGINE: 'onnxruntime-web' }, prints: /onnxruntime-node +\S+ \(not chosen: QDETR_ENGINE is onnxruntime-web\)\n. onnxruntime-web +\S+ \(chosen\)/ },
+  'npx qdetr figures': { why: "it redraws the project's own figures: the next one draws elsewhere" },
+  'npx qdetr figures --only figure-2.12a --out DIR': { run: `figures --only figure-2.12a --out ${OUT}/one`, prints: /figure-2\.12a\.png/, leaves: ['one/figure-2.12a.png', 'one/figure-2.12a.svg', 'one/figure-2.12a.vl.json'] },
+  'npx qdetr evaluate --annotations A.json --detections D.json --json': { run: `evaluate --annotations ${A} --detections ${D} --json`, prints: /^\{"AP":(1|0\.9999999\d*),"AP50":/ },
+  'npx qdetr data info': { run: 'data info --images 2', prints: /train: 16000 images; of the first 2: / },
+  'npx qdetr data verify': { run: 'data verify', prints: /\d+ files are as the index says/ },
+  'npx qdetr data export --split val --count 100 --size 128 --out DIR': {
+    run: `data export --split val --count 2 --size 128 --out ${OUT}/voc`, prints: /^2 images in /m,
+    leaves: ['voc/JPEGImages/val-000001.jpg', 'voc/Annotations/val-000001.xml', 'voc/ImageSets/Main/val.txt'],
+  },
+  'npx qdetr data export --help': { run: 'data export --help', prints: /--split <name>/ },
+  'npx qdetr data contact-sheet --split test --images 48 --out DIR': { run: `data contact-sheet --split test --images 4 --out ${OUT}/sheet`, prints: /images-test-128\.png/, leaves: ['sheet/images-test-128.png'] },
+  'npx qdetr data build-sprites --sources DIR': { why: 'it needs 0.5 GB of downloads' },
+  'npx tsx my-experiment.ts': { why: 'the file is run by a test of its own, below' },
+  'pip install jupyterlab': { why: 'it needs Python' },
+  'JUPYTER_PATH="$PWD/notebooks/kernel" jupyter lab notebooks': { why: 'it needs Python; the kernel has its own tests', needs: ['notebooks/kernel/kernels/qdetr-typescript/kernel.json', 'test/notebooks/kernel.test.ts'] },
+  'JUPYTER_PATH="$PWD/notebooks/kernel" jupyter lab': { why: 'as above' },
+  'jupyter kernelspec install --user notebooks/kernel/kernels/qdetr-typescript': { why: 'as above', needs: ['notebooks/kernel/kernels/qdetr-typescript'] },
+  'jupyter lab': { why: 'as above' },
+  'set JUPYTER_PATH=%CD%\\notebooks\\kernel': { why: 'it is for Windows' },
+};
+
+/** The commands of a page: lines of its `bash` blocks, joined by && or alone, and code in running text that begins like one. */
+function commandsOf(markdown: string): string[] {
+  const blocks = [...markdown.matchAll(/^```bash\n([\s\S]*?)^```$/gm)].flatMap(([, block]) => block.replace(/\\\n\s*/g, '').split('\n'));
+  const inText = [...markdown.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, code]) => code)
+    .filter((code) => /^((npm|npx|node|pip|jupyter|git|set) |[A-Z_]+=\S+ \w)/.test(code));
+  return [...blocks, ...inText].flatMap((line) => line.replace(/(^|\s+)#.*$/, '').split(' && ')).map((command) => command.trim()).filter((command) => command !== '');
+}
+const onPages = new Set([...pages.values()].flatMap(commandsOf));
+
+/** What follows `qdetr` in a command, its npm script resolved; undefined for other programs. */
+function qdetrArguments(command: string): string[] | undefined {
+  const words = command.replace(/^(\w+=\S+ )+/, '').split(' ');
+  if (words[0] === 'npx') return words[1] === 'qdetr' ? words.slice(2) : undefined;
+  if (words[0] !== 'npm' || words[1] === 'ci') return undefined;
+  const script = words[1] === 'run' ? words[2] : words[1], dashes = words.indexOf('--');
+  const runs = /^node src\/cli\/qdetr\.mjs (.*)$/.exec(scripts[script] ?? '');
+  return runs ? [...runs[1].split(' '), ...(dashes < 0 ? [] : words.slice(dashes + 1))] : undefined;
+}
+const { scripts, ...manifest } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string>; engines: { node: string }; dependencies: Record<string, string>; devDependencies: Record<string, string> };
+
+/** Runs a script of Node. */
+function node(args: string[], environment: Record<string, string> = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { env: { ...process.env, FORCE_COLOR: undefined, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '', stderr = '';
+    child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+    child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** The command line with every action taken out: it reads its words and does nothing. */
+const harmless = Object.fromEntries(Object.entries(commands).map(([name, load]) => [name, async () => {
+  const add = await load();
+  const disarm = (command: Command): void => {
+    if (command.commands.length === 0) command.action(() => {});
+    command.commands.forEach(disarm);
+  };
+  return (program: Command) => {
+    add(program);
+    program.commands.forEach(disarm);
+  };
+}]));
+
+test('every command of the pages is in the list of checks, and the list holds no other', (t) => {
+  t.deepEqual([...onPages].filter((command) => !(command in CHECKS)), []);
+  t.deepEqual(Object.keys(CHECKS).filter((command) => !onPages.has(command)), []);
+  t.true(onPages.size > 30);
+});
+
+test('commands are found in blocks and in text, without comments', (t) => {
+  t.deepEqual(commandsOf('`npm ci` and `code`, `npm`\n```bash\nnpm ci && npm start # both\n\n# no command\nA=1 npx qdetr x \\\n  --y\n```\n```ts\nnpm no\n```\n'), ['npm ci', 'npm start', 'A=1 npx qdetr x --y', 'npm ci']);
+});
+
+test.serial('the command line reads every qdetr command of the pages', async (t) => {
+  let read = 0;
+  const write = process.stdout.write.bind(process.stdout);
+  process.stdout.write = () => true; // help
+  try {
+    for (const command of onPages) {
+      const args = qdetrArguments(command);
+      if (args === undefined) continue;
+      t.is(await main(args, harmless), 0, command);
+      read++;
+    }
+  } finally {
+    process.stdout.write = write;
+  }
+  t.true(read > 20, String(read));
+});
+
+test.serial('a command with an option that is gone is caught', async (t) => {
+  const error = console.error;
+  console.error = () => {};
+  try {
+    t.is(await main(['data', 'export', '--folder', 'DIR'], harmless), 1);
+    t.is(await main(qdetrArguments('npm start -- --scale huge')!, harmless), 1);
+  } finally {
+    console.error = error;
+  }
+});
+
+test('npm scripts on the pages are there, and so are the files that they run', (t) => {
+  for (const command of onPages) {
+    const [npm, word, name] = command.split(' ');
+    if (npm !== 'npm' || word === 'ci') continue;
+    const script = scripts[word === 'run' ? name : word];
+    t.truthy(script, command);
+    for (const file of script.split(' ').filter((part) => part.includes('/'))) t.true(existsSync(file), `${command}: ${file}`);
+  }
+});
+
+test('npm ci: the lock file is that of package.json, and allows the Node versions that the page names', (t) => {
+  const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { packages: Record<string, Partial<typeof manifest>> };
+  t.deepEqual(lock.packages[''].dependencies, manifest.dependencies);
+  t.deepEqual(lock.packages[''].devDependencies, manifest.devDependencies);
+  t.is(manifest.engines.node, '>=20.19');
+  t.true(readme.includes('Node 20.19 or newer'));
+});
+
+for (const [command, check] of Object.entries(CHECKS)) {
+  if ('run' in check) {
+    test.serial(`${command}`, async (t) => {
+      const { code, stdout, stderr } = await node(['src/cli/qdetr.mjs', ...check.run.split(' ')], check.environment);
+      t.is(code, 0, stderr);
+      t.regex(`${stderr}${stdout}`.replace(/^.*(?=Usage:)/s, ''), check.prints);
+      for (const file of check.leaves ?? []) t.true(statSync(path.join(OUT, file)).size > 100 || file.endsWith('.txt'), file);
+    });
+  } else if ('file' in check) {
+    test(`${command}: performed by ${check.file}`, (t) => t.regex(readFileSync(check.file, 'utf8'), check.holds));
+  } else if (check.needs) {
+    test(`${command}: not run (${check.why}); what it needs is there`, (t) => {
+      for (const file of check.needs!) t.true(existsSync(file), file);
+    });
+  }
+}
+
+test.serial('my-experiment.ts runs as it is printed', async (t) => {
+  const [, code] = /^```ts\n([\s\S]*?)^```$/m.exec(readme)!;
+  const file = path.join(folder, 'my-experiment.mts');
+  const small = code.replaceAll("'./src/", `'${process.cwd()}/src/`).replace("command: 'npx tsx my-experiment.ts'", `command: 'test', root: '${OUT}/mine'`);
+  t.true(small.includes(`${OUT}/mine`));
+  writeFileSync(file, small);
+  const { code: exit, stdout, stderr } = await node(['--import=tsx', file]);
+  t.is(exit, 0, stderr);
+  t.regex(stdout, /^32-32-32 .*split: 'test-unseen'[\s\S]*^3-3-8 /m);
+  t.is(readdirSync(path.join(OUT, 'mine')).length, 2);
+});
+
+/** Anchors of a page's headings, as GitHub makes them. */
+const anchors = (markdown: string): string[] => [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'));
+
+for (const [page, markdown] of pages) {
+  test(`${page}: its links and pictures lead somewhere`, (t) => {
+    const prose = markdown.replace(/^```[\s\S]*?^```$/gm, '');
+    const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g), ...prose.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link).filter((link) => !/^https?:/.test(link));
+    t.true(links.length > 1);
+    for (const link of links) {
+      const [file, anchor] = link.split('#');
+      const target = file === '' ? page : path.join(path.dirname(page), file);
+      t.true(existsSync(target), link);
+      if (anchor !== undefined) t.true(anchors(readFileSync(target, 'utf8')).includes(anchor), link);
+      if (target.endsWith('.png')) t.deepEqual([...readFileSync(target).subarray(0, 4)], [0x89, 0x50, 0x4e, 0x47], link);
+    }
+  });
+}
+
+test('the notebooks tables name every notebook and no other', (t) => {
+  const notebooks = readdirSync('notebooks').filter((file) => file.endsWith('.ipynb')).sort();
+  for (const [page, markdown] of pages) {
+    const listed = [...markdown.matchAll(/^\| \[[^\]]+\]\(([^)]+\.ipynb)\) \|/gm)].map(([, file]) => path.basename(file));
+    t.deepEqual(listed, notebooks, page);
+  }
+});
+
+test('the commands table names every command of qdetr and every npm script', async (t) => {
+  const [, section] = /^## Commands\n([\s\S]*?)^## /m.exec(readme)!;
+  const listed = commandsOf(section);
+  const program = new (await import('commander')).Command('qdetr');
+  for (const load of Object.values(commands)) (await load())(program);
+  const leaves = program.commands.flatMap((command) => (command.commands.length > 0 ? command.commands.map((inner) => `npx qdetr ${command.name()} ${inner.name()}`) : [`npx qdetr ${command.name()}`]));
+  for (const command of [...leaves, ...Object.keys(scripts).map((script) => (['start', 'test'].includes(script) ? `npm ${script}` : `npm run ${script}`))]) {
+    t.true(listed.some((line) => `${line} `.startsWith(`${command} `)), command);
+  }
+});
+
+test('the coverage table: every equation, table and figure once, files that exist, states with their reasons', (t) => {
+  const [, section] = /^## What of the paper is here\n([\s\S]*?)^## /m.exec(readme)!;
+  const rows = [...section.matchAll(/^\| (.*) \|$/gm)].map(([, row]) => row.split(' | ')).filter(([first]) => !/^(artefact|-+)/.test(first));
+  const named = rows.flatMap(([artefact]) => (artefact.startsWith('Eq.') ? artefact.match(/2\.\d\d/g)! : [/^((CVPR )?Table [\d.]+|Fig\. [\d.]+(\([ab]\))?)/.exec(artefact)![1]]));
+  const equations = Array.from({ length: 15 }, (_, i) => `2.${24 + i}`);
+  t.deepEqual(named, [...equations, 'Table 2.2', 'Fig. 2.8', 'Fig. 2.9', 'Fig. 2.10', 'Fig. 2.11', 'Fig. 2.12(a)', 'Fig. 2.12(b)', 'CVPR Table 2', 'CVPR Table 3']);
+  for (const [artefact, source, , tests, state, ...more] of rows) {
+    t.deepEqual(more, [], artefact);
+    t.regex(state, /^(done|in part: .{10,}|not yet)$/, artefact);
+    if (state === 'not yet') continue;
+    t.regex(source, /\(src\//, artefact);
+    t.regex(tests, /\(test\/.*\.test\.ts\)/, artefact);
+  }
+});
+
+test('numbers on the page are those of the program', (t) => {
+  const groups = openBank(), sprites = countSprites(groups).reduce((sum, { sprites, unseenSprites }) => sum + sprites + unseenSprites, 0);
+  const { model, sizes, bits } = startRecipe('minutes');
+  const stated = [
+    `${sprites.toLocaleString('en')} committed pictures of ${groups.groups.length} things`,
+    `${sizes.train.toLocaleString('en')} training images of ${model.imageSize} x ${model.imageSize} pixels, ${model.classes} classes`,
+    `on ${sizes.test.toLocaleString('en')} images of \`test\``, `(${bits}), the paper's *Baseline*`,
+  ];
+  for (const text of stated) t.true(readme.includes(text), text);
+});
