@@ -9,7 +9,7 @@ import { isBuffer, packLayout } from './parameter-groups.js';
 import { lockRun } from './run-lock.js';
 import { learningRateFactor } from './schedule.js';
 import type { TrainingSettings } from './settings.js';
-import { HYPERPARAMETERS, initialState, packState, trainingStep, unpackState, type ObjectiveFunction } from './training-step.js';
+import { HYPERPARAMETERS, initialState, packState, trainingStep, unpackState, type ObjectiveFunction, type TrainingState } from './training-step.js';
 
 /** What is trained, apart from how. */
 export interface TrainingTask {
@@ -82,9 +82,15 @@ export async function train(task: TrainingTask, options: TrainOptions): Promise<
   }
 }
 
+/** Sums depend on the order of what is summed, so that a start and a checkpoint (sorted by its file) must name everything in the same order. */
+function inOneOrder({ parameters, firstMoments, secondMoments, buffers }: TrainingState): TrainingState {
+  const sorted = (values: ParameterValues): ParameterValues => Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { parameters: sorted(parameters), firstMoments: sorted(firstMoments), secondMoments: sorted(secondMoments), buffers: sorted(buffers) };
+}
+
 async function trainLocked(task: TrainingTask, { folder, runId, settings, listener, signal, threads }: TrainOptions): Promise<ParameterValues> {
   const loaded = loadCheckpoint(folder, runId);
-  const state = loaded?.checkpoint ?? initialState(await task.start(), isBuffer);
+  const state = inOneOrder(loaded?.checkpoint ?? initialState(await task.start(), isBuffer));
   let done = loaded?.checkpoint.counters.step ?? 0;
   const finished = () => ({ ...state.parameters, ...state.buffers });
   if (loaded && done === settings.steps) return finished();
