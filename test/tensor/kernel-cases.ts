@@ -1,6 +1,7 @@
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { withoutGradient } from '../../src/tensor/named-kernel.js';
 import { layerNorm } from '../../src/tensor/layer-norm.js';
+import { fakeQuantizeActivation, fakeQuantizeWeight, gradientScale } from '../../src/quantizer/fake-quantize.js';
 import { split } from '../../src/tensor/split.js';
 import type { RandomStream } from '../../src/tensor/random.js';
 import type { Comparison, Given } from './compiled.js';
@@ -90,6 +91,28 @@ const softmaxes = (f: (x: Tensor) => Tensor): KernelCases => ({
   vector: x([7], f), 'rank 3': x([2, 3, 5], f), 'large logits': x([4, 6], f, (...shape) => ({ shape, draw: (s) => 60 * s.normal() })),
 });
 
+const scales = (...shape: number[]): Given => ({ shape, draw: (s) => s.uniform(0.2, 0.7) });
+const levels = (lowest: number, highest: number, axis: number, count: number) => ({ lowest, highest, axis, gradientScale: gradientScale(count, { lowest, highest }) });
+/** Elements on the levels, half-way between two and at the ends of the range, for a scale of 0.5: every tie of the quantizer. */
+const onTheGrid = (...shape: number[]): Given => ({ shape, draw: (_s, i) => ((i % 25) - 12) / 4 });
+const half = (...shape: number[]): Given => ({ shape, draw: () => 0.5 });
+const activations: KernelCases = {
+  'one scale': { inputs: { x: g(3, 4, 5), scale: scales(1), offset: g(1) }, f: (t) => fakeQuantizeActivation(t.x, t.scale, t.offset, levels(-2, 1, 0, 60)) },
+  'a scale for each head, 8 bits': { inputs: { x: g(2, 3, 4, 5), scale: scales(3), offset: g(3) }, f: (t) => fakeQuantizeActivation(t.x, t.scale, t.offset, levels(-128, 127, 1, 120)) },
+  'unsigned, 2 bits': { inputs: { x: g(3, 4, 5), scale: scales(1), offset: g(1) }, f: (t) => fakeQuantizeActivation(t.x, t.scale, t.offset, levels(0, 3, 0, 60)) },
+  'unsigned, 8 bits, far outside': { inputs: { x: { shape: [60], draw: (s) => 200 * s.normal() }, scale: scales(1), offset: g(1) }, f: (t) => fakeQuantizeActivation(t.x, t.scale, t.offset, levels(0, 255, 0, 60)) },
+  'on the grid': { inputs: { x: onTheGrid(5, 10), scale: half(1), offset: { shape: [1], draw: () => 0.25 } }, f: (t) => fakeQuantizeActivation(t.x, t.scale, t.offset, levels(-2, 1, 0, 50)) },
+  'between transpositions': { inputs: { x: g(2, 3, 4, 5), scale: scales(3), offset: g(3) }, f: (t) => tf.square(tf.transpose(fakeQuantizeActivation(tf.transpose(t.x, [0, 1, 3, 2]), t.scale, t.offset, levels(-4, 3, 1, 120)), [0, 2, 1, 3])) },
+  'of images, before a convolution': { inputs: { x: g(2, 5, 5, 16), w: g(3, 3, 16, 16), scale: scales(1), offset: g(1) }, f: (t) => tf.conv2d(fakeQuantizeActivation(tf.relu(tf.conv2d(t.x as tf.Tensor4D, t.w as tf.Tensor4D, 1, 'same')), t.scale, t.offset, levels(-2, 1, 0, 800)) as tf.Tensor4D, t.w as tf.Tensor4D, 2, 'same') },
+};
+const weights: KernelCases = {
+  'output channels of a convolution': { inputs: { x: g(3, 3, 4, 6), scale: scales(6) }, f: (t) => fakeQuantizeWeight(t.x, t.scale, levels(-2, 1, 3, 216)) },
+  'rows, 3 bits': { inputs: { x: g(6, 8), scale: scales(6) }, f: (t) => fakeQuantizeWeight(t.x, t.scale, levels(-4, 3, 0, 48)) },
+  'on the grid': { inputs: { x: onTheGrid(5, 10), scale: half(5) }, f: (t) => fakeQuantizeWeight(t.x, t.scale, levels(-2, 1, 0, 50)) },
+  'of a product': { inputs: { a: g(5, 8), x: g(6, 8), scale: scales(6) }, f: (t) => tf.matMul(t.a, fakeQuantizeWeight(t.x, t.scale, levels(-2, 1, 0, 48)), false, true) },
+  'of a convolution': { inputs: { a: g(1, 5, 5, 16), x: g(3, 3, 16, 32), scale: scales(32) }, f: (t) => tf.conv2d(t.a as tf.Tensor4D, fakeQuantizeWeight(t.x, t.scale, levels(-2, 1, 3, 4608)) as tf.Tensor4D, 1, 'same') },
+};
+
 /** For every kernel that can be traced: functions of tfjs whose graphs hold it. */
 export const kernelCases: Record<string, KernelCases> = {
   Identity: { clone: x([3], (v) => tf.mul(tf.clone(v), v)) },
@@ -148,5 +171,6 @@ export const kernelCases: Record<string, KernelCases> = {
   Conv2D: convolutions, Conv2DBackpropInput: convolutions, Conv2DBackpropFilter: convolutions, OnnxConv: convolutions, OnnxConvTranspose: convolutions, OnnxUnfold: convolutions,
   MaxPool: maxPools, MaxPoolGrad: maxPools, OnnxMaxPool: maxPools, OnnxMaxPoolGrad: maxPools, AvgPool: averages, AvgPoolGrad: averages, OnnxAveragePool: averages,
   LayerNorm: { '2-D': { inputs: { x: g(5, 8), w: g(8), b: g(8) }, f: (t) => layerNorm(t.x, t.w, t.b) }, '3-D, epsilon': { inputs: { x: g(2, 3, 5), w: g(5), b: g(5) }, f: (t) => layerNorm(t.x, t.w, t.b, 0.1) } },
+  FakeQuantizeActivation: activations, FakeQuantizeActivationGradient: activations, FakeQuantizeWeight: weights, FakeQuantizeWeightGradient: weights,
   Split: { last: x([2, 3, 6], (v) => split(v, 3, 2)), first: x([4, 3], (v) => split(v, 2, 0)) },
 };
