@@ -87,7 +87,7 @@ function kitPanel(origin: Origin, group: RunGroup | null): object {
   if (group === null) {
     return view('This kit', ['MiniVOC test', ''], [
       { data: { values: [{ tau: 0.5, ap50: 50 }] }, mark: { type: 'point', opacity: 0 }, encoding: { x: tauAxis(), y: ap50Axis([-4, 104]) } },
-      sentence('No runs of this figure yet, recorded or fresh.'),
+      sentence('No runs of this figure yet,', 'recorded or fresh.'),
     ]);
   }
   const points = tauPoints(group);
@@ -122,10 +122,10 @@ function kitPanel(origin: Origin, group: RunGroup | null): object {
 
 const lambdaName = (lambda: number | null): string => (lambda === null ? 'no distillation' : `λ = ${lambda}`);
 
-function sentence(text: string): Layer {
+function sentence(...text: string[]): Layer {
   return {
     data: { values: [{ text }] },
-    mark: { type: 'text', fontSize: 15, color: QUIET, align: 'center', baseline: 'middle' },
+    mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, align: 'center', baseline: 'middle' },
     encoding: { x: { value: WIDTH / 2 }, y: { value: HEIGHT / 2 }, text: { field: 'text' } },
   };
 }
