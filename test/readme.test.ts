@@ -264,6 +264,15 @@ test('the coverage table: every equation, table and figure once, files that exis
   }
 });
 
+test('every decision that source and notebooks quote is in the list of decisions', (t) => {
+  const listed = [...readFileSync('data-manifests/paper/decisions.md', 'utf8').matchAll(/^\| (A\d+) \|/gm)].map(([, id]) => id);
+  t.deepEqual(listed, Array.from({ length: 33 }, (_, i) => `A${i + 1}`));
+  const files = ['src', 'notebooks'].flatMap((room) => readdirSync(room, { recursive: true, encoding: 'utf8' }).map((file) => path.join(room, file))).filter((file) => /\.(ts|ipynb)$/.test(file));
+  const quoted = files.flatMap((file) => readFileSync(file, 'utf8').match(/(?<=decisions? (A\d+[-, A\d]*)?)A\d+/g) ?? []);
+  t.true(quoted.length > 10);
+  t.deepEqual(quoted.filter((id) => !listed.includes(id)), []);
+});
+
 test('numbers on the page are those of the program', (t) => {
   const groups = openBank(), sprites = countSprites(groups).reduce((sum, { sprites, unseenSprites }) => sum + sprites + unseenSprites, 0);
   const { model, sizes, bits } = startRecipe('minutes');

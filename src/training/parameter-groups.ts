@@ -20,7 +20,7 @@ export interface GroupLayout {
   size: number;
 }
 
-/** Quantizer scales stay above this (PAPER.md, A5). */
+/** Quantizer scales stay above this (decision A5). */
 export const SMALLEST_SCALE = 1e-8;
 
 /** Batch statistics: part of the model's state, never trained. */
@@ -37,7 +37,7 @@ const isQuantizer = (name: string): boolean => /_quantizer\.(scale|offset)$/.tes
 
 /**
  * The group of a parameter. As in DETR, weight decay acts on every weight, biases, norms and embeddings included (so that numbers can be
- * compared with the reference's); quantizer scales and offsets have a group of their own without it (PAPER.md, A5).
+ * compared with the reference's); quantizer scales and offsets have a group of their own without it (decision A5).
  */
 export function groupOf(name: string, settings: Pick<TrainingSettings, 'backboneFactor' | 'quantizerFactor' | 'weightDecay'>): ParameterGroup {
   const { backboneFactor, quantizerFactor, weightDecay } = settings;
