@@ -9,9 +9,9 @@ import { readSafetensors, writeSafetensors } from './safetensors.js';
 export function readParameters(file: string): { parameters: ParameterValues; notes: ReadonlyMap<string, string> } {
   const { tensors, metadata } = readSafetensors(file);
   const parameters: ParameterValues = {};
-  for (const [name, { dtype, shape, data }] of tensors) {
-    if (dtype !== 'F32') throw new UserError(`${file}: '${name}' should be F32, but is ${dtype}: convert it first`);
-    parameters[name] = { shape, data };
+  for (const [name, tensor] of tensors) {
+    if (tensor.dtype !== 'F32') throw new UserError(`${file}: '${name}' should be F32, but is ${tensor.dtype}: convert it first`);
+    parameters[name] = { shape: tensor.shape, data: tensor.data };
   }
   return { parameters, notes: metadata };
 }
