@@ -1,3 +1,4 @@
+import { isQuantizerParameter, isScale, LOWEST_SCALE } from '../quantizer/scales.js';
 import { sizeOf, type ParameterValues, type Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { TrainingSettings } from './settings.js';
@@ -20,9 +21,6 @@ export interface GroupLayout {
   size: number;
 }
 
-/** Quantizer scales stay above this (decision A5). */
-export const SMALLEST_SCALE = 1e-8;
-
 /** Batch statistics: part of the model's state, never trained. */
 export const isBuffer = (name: string): boolean => /(^|\.)(running_mean|running_var|num_batches_tracked)$/.test(name);
 
@@ -31,9 +29,7 @@ export const isBuffer = (name: string): boolean => /(^|\.)(running_mean|running_
  * normalization, its stem and its first stage. For pretrained backbones; one that starts from nothing trains all but buffers.
  */
 export const isFrozenInDetr = (name: string): boolean =>
-  isBuffer(name) || (/^backbone\./.test(name) && (/\.(bn\d|downsample\.1)\./.test(name) || !/\.layer[234]\./.test(name)) && !isQuantizer(name));
-
-const isQuantizer = (name: string): boolean => /_quantizer\.(scale|offset)$/.test(name);
+  isBuffer(name) || (/^backbone\./.test(name) && (/\.(bn\d|downsample\.1)\./.test(name) || !/\.layer[234]\./.test(name)) && !isQuantizerParameter(name));
 
 /**
  * The group of a parameter. As in DETR, weight decay acts on every weight, biases, norms and embeddings included (so that numbers can be
@@ -41,9 +37,9 @@ const isQuantizer = (name: string): boolean => /_quantizer\.(scale|offset)$/.tes
  */
 export function groupOf(name: string, settings: Pick<TrainingSettings, 'backboneFactor' | 'quantizerFactor' | 'weightDecay'>): ParameterGroup {
   const { backboneFactor, quantizerFactor, weightDecay } = settings;
-  if (isQuantizer(name)) {
-    return name.endsWith('.scale')
-      ? { name: 'quantizer scales', learningRateFactor: quantizerFactor, weightDecay: 0, minimum: SMALLEST_SCALE }
+  if (isQuantizerParameter(name)) {
+    return isScale(name)
+      ? { name: 'quantizer scales', learningRateFactor: quantizerFactor, weightDecay: 0, minimum: LOWEST_SCALE }
       : { name: 'quantizer offsets', learningRateFactor: quantizerFactor, weightDecay: 0 };
   }
   return /^backbone\./.test(name) ? { name: 'backbone', learningRateFactor: backboneFactor, weightDecay } : { name: 'transformer', learningRateFactor: 1, weightDecay };
