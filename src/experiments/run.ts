@@ -1,10 +1,11 @@
 import { cpus } from 'node:os';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { chooseEngine } from '../tensor/engine.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { loadCheckpoint } from '../training/checkpoint.js';
 import { readMetrics } from '../training/metrics-log.js';
 import { evaluationSchema, type Evaluation, type RunSummary } from '../training/run-record.js';
+import { lockRun } from '../training/run-lock.js';
 import { describeReuse, nearestRun } from '../training/reuse.js';
 import { listRuns, lockHash, openRun, readSummary, runFolder, runId, sourceHash, writeSummary, type RunIdentity } from '../training/run-folder.js';
 import { sha256 } from '../files.js';
@@ -55,7 +56,7 @@ export interface FinishedRun {
 
 /**
  * Performs a run, goes on with it, or uses it again: its folder's name is a hash of source, settings, data, lock file and engine.
- * @throws what `train` throws
+ * @throws what `train` throws; UserError when the folder can't be written or its records are damaged
  */
 export async function performRun(run: ExperimentRun, { command, fresh = false, root, signal, threads, listener }: PerformOptions): Promise<FinishedRun> {
   const engine = await chooseEngine();
@@ -69,14 +70,16 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
     engine: { name: engine.name, version: engine.version ?? 'unknown' },
   };
   const id = runId(identity), wantedFolder = runFolder(id, root);
-  if (fresh) rmSync(wantedFolder, { recursive: true, force: true });
+  if (fresh) discardRun(wantedFolder);
   const nearest = nearestRun(listRuns(root), identity);
   const { folder, description } = openRun(identity, command, root);
   const finished = readSummary(folder);
   if (nearest) listener?.reuse?.(describeReuse(nearest, identity).reason);
   if (finished) {
-    const parameters = parametersOf(folder, id);
-    if (parameters) return { id, folder, summary: finished, parameters, reused: true };
+    const loaded = loadCheckpoint(folder, id);
+    const { parameters, buffers, counters } = loaded?.checkpoint ?? {};
+    if (counters?.step === run.training.steps) return { id, folder, summary: finished, parameters: { ...parameters, ...buffers }, reused: true };
+    listener?.reuse?.(loaded?.note ?? `${folder} has a summary, but no checkpoint of step ${run.training.steps}: training goes on`);
   }
   const started = performance.now();
   const parameters = await train(await run.task(), { folder, runId: id, settings: run.training, listener, signal, threads });
@@ -92,9 +95,11 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
   return { id, folder, summary, parameters, reused: false };
 }
 
-function parametersOf(folder: string, id: string): ParameterValues | undefined {
-  const loaded = loadCheckpoint(folder, id);
-  return loaded ? { ...loaded.checkpoint.parameters, ...loaded.checkpoint.buffers } : undefined;
+/** Deletes a run's folder. @throws UserError when a process is training it */
+function discardRun(folder: string): void {
+  if (!existsSync(folder)) return;
+  lockRun(folder);
+  rmSync(folder, { recursive: true, force: true }); // the lock with it
 }
 
 /** The evaluations in a run's log. */

@@ -44,8 +44,13 @@ export function nearestRun(runs: readonly RunDescription[], wanted: RunIdentity)
     }, undefined);
 }
 
-function changedSettings(before: Record<string, unknown>, now: Record<string, unknown>): string[] {
-  return [...new Set([...Object.keys(before), ...Object.keys(now)])].sort()
-    .filter((key) => canonicalJson(before[key]) !== canonicalJson(now[key]))
-    .map((key) => `${key}: ${canonicalJson(before[key]) ?? 'none'} -> ${canonicalJson(now[key]) ?? 'none'}`);
+/** The settings that differ, e.g. `training.seed: 0 -> 1`. */
+function changedSettings(before: Record<string, unknown>, now: Record<string, unknown>, path = ''): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].sort().flatMap((key) => {
+    const [a, b] = [before[key], now[key]];
+    if (isObject(a) && isObject(b)) return changedSettings(a, b, `${path}${key}.`);
+    return canonicalJson(a) === canonicalJson(b) ? [] : [`${path}${key}: ${canonicalJson(a) ?? 'none'} -> ${canonicalJson(b) ?? 'none'}`];
+  });
 }
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);

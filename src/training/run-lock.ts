@@ -19,20 +19,19 @@ export function lockRun(folder: string): () => void {
 }
 
 function tryLock(file: string): boolean {
-  let handle: number;
   try {
     mkdirSync(path.dirname(file), { recursive: true });
-    handle = openSync(file, 'wx');
+    const handle = openSync(file, 'wx');
+    try {
+      writeSync(handle, String(process.pid));
+    } finally {
+      closeSync(handle);
+    }
+    return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw new UserError(`${file} can't be written (${messageOf(error)}): free some space or check its permissions, then start again`);
   }
-  try {
-    writeSync(handle, String(process.pid));
-  } finally {
-    closeSync(handle);
-  }
-  return true;
 }
 
 function readHolder(file: string): string {
