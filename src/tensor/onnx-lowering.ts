@@ -76,11 +76,11 @@ const unfold: OnnxLowering = ({ w, node, input, out }) => {
   const [B, H, W, C] = x.shape, HP = H + top + bottom, WP = W + left + right;
   if (kh * kw === 1 && sh * sw === 1) return [w.node('Reshape', [x, w.integers(out.shape)], out.shape)];
   if (top + left + bottom + right > 0) x = w.node('Pad', [x, w.integers([0, top, left, 0, 0, bottom, right, 0])], [B, HP, WP, C]);
-  const indices = new Int32Array(B * oh * ow * kh * kw);
+  const indices = new Int32Array(oh * ow * kh * kw); // the same in every image
   let at = 0;
-  for (let n = 0; n < B; n++) for (let p = 0; p < oh; p++) for (let q = 0; q < ow; q++) for (let i = 0; i < kh; i++) for (let j = 0; j < kw; j++) indices[at++] = (n * HP + p * sh + i) * WP + q * sw + j;
-  const pixels = w.node('Reshape', [x, w.integers([B * HP * WP, C])], [B * HP * WP, C]);
-  const rows = w.node('Gather', [pixels, w.array(indices, [B * oh * ow, kh * kw], 'int32')], [B * oh * ow, kh * kw, C], { axis: 0 });
+  for (let p = 0; p < oh; p++) for (let q = 0; q < ow; q++) for (let i = 0; i < kh; i++) for (let j = 0; j < kw; j++) indices[at++] = (p * sh + i) * WP + q * sw + j;
+  const pixels = w.node('Reshape', [x, w.integers([B, HP * WP, C])], [B, HP * WP, C]);
+  const rows = w.node('Gather', [pixels, w.array(indices, [oh * ow, kh * kw], 'int32')], [B, oh * ow, kh * kw, C], { axis: 1 });
   return [w.node('Reshape', [rows, w.integers(out.shape)], out.shape)];
 };
 

@@ -136,7 +136,7 @@ const oneHot = (original: KernelFunction | undefined) => ({ indices }: Tensors, 
  *
  * The backend's build with threads is not used. In Node it starts only with stand-ins for Blob and URL.createObjectURL, and takes at
  * most half of the cores. Measured on the benchmark's step (test/bench/small-detr.ts) with 2 cores: 332 ms instead of 380 while
- * nothing else ran; beside other work, where its threads wait for each other by spinning, 0.75 to 9 s instead of 0.7 to 2.4 s.
+ * nothing else ran; beside other work, where its threads wait for each other by spinning, 0.75 to 9 s instead of 0.7 to 5 s.
  */
 export function registerWasmKernels(): void {
   replaceKernel('Conv2DBackpropFilter', () => convolutionFilterGradient);
