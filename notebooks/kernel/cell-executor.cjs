@@ -4,6 +4,8 @@ const Module = require('node:module');
 const path = require('node:path');
 const { format } = require('node:util');
 
+process.noDeprecation = true; // Node 22 would complain in a cell's output about a package's use of punycode
+
 const root = process.cwd();
 const tslab = (file) => require(path.join(root, 'node_modules/tslab/dist', file));
 
