@@ -11,6 +11,7 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
   figures: async () => (await import('./figures.js')).figuresCommand,
   notebooks: async () => (await import('./notebooks.js')).notebooksCommand,
   start: async () => (await import('./start.js')).startCommand,
+  train: async () => (await import('./train.js')).trainCommand,
 };
 
 /**

@@ -1,0 +1,29 @@
+import type { RunListener } from '../experiments/run.js';
+import type { TrainingSettings } from '../training/settings.js';
+import { Progress } from './progress.js';
+
+/** A share as figures print it, in percent with one decimal. */
+export const percent = (share: number): string => (100 * share).toFixed(1);
+
+/** Tells on the terminal how a run goes: what is reused and why, progress with the time left, average precision. */
+export function runListener(name: string, training: TrainingSettings): RunListener {
+  let progress: Progress | undefined;
+  return {
+    reuse: (reason) => console.log(`${name}: ${reason}.`),
+    started: (from, note) => {
+      if (note) console.log(`${name}: ${note}.`);
+      if (from > 0) console.log(`${name}: going on from step ${from}.`);
+      progress = new Progress({ label: name, total: training.steps, unit: 'steps', start: from });
+    },
+    step: (done, loss) => {
+      const note = `loss ${loss.toFixed(2)}`;
+      if (done === training.steps) progress?.finish(note);
+      else progress?.update(done, note);
+    },
+    evaluated: (lines) => {
+      const scores = lines.map(({ split, ap50 }) => `${String(split)} ${percent(Number(ap50))}`);
+      const isInside = process.stderr.isTTY && Number(lines[0]?.step) < training.steps; // the progress line is still open
+      console.log(`${isInside ? '\n' : ''}    AP50 after ${String(lines[0]?.step)} steps: ${scores.join(', ')}`);
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { modelOf } from '../experiments/detector-run.js';
+import { performRun, type FinishedRun } from '../experiments/run.js';
+import { startingWeights, type StartingWeights } from '../experiments/starting-weights.js';
+import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiments/train-detector.js';
+import type { ModelScale } from '../models/settings.js';
+import { parsePrecision } from '../quantizer/precision.js';
+import { writeParameters } from '../tensor/parameter-file.js';
+import { finalEvaluation } from '../training/run-record.js';
+import { parseAssignments, resolveSettings, type TrainingSettings } from '../training/settings.js';
+import { TrainingInterrupted } from '../training/train.js';
+import { interruptible } from './interrupt.js';
+import { percent, runListener } from './run-listener.js';
+
+interface TrainCommandOptions {
+  scale: ModelScale;
+  bits: string;
+  from?: string;
+  set?: string[];
+  seed?: string;
+  runs: string;
+  export?: string;
+  fresh?: boolean;
+  dryRun?: boolean;
+}
+
+/** `qdetr train`: one detector on MiniVOC, real-valued or with the paper's quantizers. */
+export function trainCommand(program: Command): void {
+  program
+    .command('train')
+    .description('train one detector on MiniVOC; stopped at any moment, the same command goes on')
+    .addOption(new Option('--scale <scale>', 'size of the model and of the training').choices(['smoke', 'minutes', 'gpu']).default('minutes'))
+    .option('--bits <w-a-attention>', 'bits of weights, activations and attention, e.g. 4-4-8', '32-32-32')
+    .option('--from <weights>', "start from 'shipped' (the project's own), a run's id, or a .safetensors file")
+    .option('--set <key=value...>', 'change a training setting, e.g. --set steps=500')
+    .option('--seed <number>', 'the same as --set seed=<number>')
+    .option('--runs <folder>', 'where run folders go', '.runs')
+    .option('--export <file>', 'write the trained parameters as safetensors')
+    .option('--fresh', 'train again what is there already')
+    .option('--dry-run', 'print what would be done and what it needs, and stop')
+    .action(trainOne);
+}
+
+async function trainOne(options: TrainCommandOptions): Promise<void> {
+  const { scale, bits, runs: root, fresh, export: exported } = options;
+  const settings = resolveSettings(scale, parseAssignments([...(options.set ?? []), ...(options.seed === undefined ? [] : [`seed=${options.seed}`])]), '--set');
+  parsePrecision(bits);
+  const from = options.from === undefined ? undefined : startingWeights(options.from, modelOf(scale), scale, root);
+  if (options.dryRun) {
+    console.log(plan(options, settings, from));
+    return;
+  }
+  if (from) console.log(`${from.note}.`);
+  try {
+    const run = await interruptible(
+      (signal) => performRun(singleDetectorRun(scale, bits, settings, from), { command: commandLine(options), fresh, root, signal, listener: runListener(`DETR ${bits}`, settings) }),
+      () => process.stderr.write('\nstopping after this step …\n'),
+    );
+    console.log(result(run));
+    if (exported !== undefined) {
+      writeParameters(exported, run.parameters, { model: `detr ${scale}`, bits, run: run.id });
+      console.log(`Parameters: ${exported}`);
+    }
+  } catch (error) {
+    if (!(error instanceof TrainingInterrupted)) throw error;
+    console.log(`Stopped after step ${error.step}; its checkpoint is in ${error.folder}. The same command goes on from there.`);
+    process.exitCode = 130;
+  }
+}
+
+function plan({ scale, bits }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
+  const { trained, bytes } = estimatedNeeds(modelOf(scale), bits, settings, trainingImages(scale));
+  return [
+    `DETR ${bits} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,
+    ...Object.entries(settings).map(([key, value]) => `  ${key.padEnd(20)}${value}`),
+    `Parameters that are trained, quantizers aside: ${trained.toLocaleString('en')}`,
+    `Memory, about: ${Math.ceil(bytes / 1e8) * 100} MB`,
+    'Nothing was trained (--dry-run).',
+  ].join('\n');
+}
+
+/** The command line as the record holds it: what determines the run, and where it is. */
+function commandLine({ scale, bits, from, set, seed }: TrainCommandOptions): string {
+  return ['npx qdetr train', `--scale ${scale}`, `--bits ${bits}`, ...(from ? [`--from ${from}`] : []), ...(set ? [`--set ${set.join(' ')}`] : []), ...(seed ? [`--seed ${seed}`] : [])].join(' ');
+}
+
+function result({ summary, folder, id }: FinishedRun): string {
+  const of = (split: 'test' | 'test-unseen'): string => percent(finalEvaluation(summary, split)?.ap50 ?? 0);
+  return `AP50 on MiniVOC (${summary.dataset}, scale ${summary.scale}): test ${of('test')}, test-unseen ${of('test-unseen')}\nRun ${id}: ${folder}`;
+}

@@ -1,0 +1,74 @@
+import { detectionObjective } from '../training/detection-task.js';
+import { OBJECTS_PER_IMAGE } from '../data/batches.js';
+import { paperQuantization } from '../models/quantization-policy.js';
+import { initialDetrParameters } from '../models/initial-parameters.js';
+import { realValued } from '../models/forward.js';
+import type { DetrSettings, ModelScale } from '../models/settings.js';
+import { isReal, parsePrecision } from '../quantizer/precision.js';
+import type { TensorSpec } from '../tensor/graph.js';
+import { sizeOf, type ParameterValues } from '../tensor/parameters.js';
+import { peakBytes } from '../tensor/peak-memory.js';
+import { RandomStream } from '../tensor/random.js';
+import { trace } from '../tensor/trace.js';
+import { isBuffer, packLayout } from '../training/parameter-groups.js';
+import type { TrainingSettings } from '../training/settings.js';
+import { HYPERPARAMETERS, initialState, packState, trainingStep } from '../training/training-step.js';
+import { detectorRun, modelOf, openData, type SplitSizes } from './detector-run.js';
+import type { ExperimentRun } from './run.js';
+import type { StartingWeights } from './starting-weights.js';
+
+/** Images of MiniVOC that a detector of a scale is trained and evaluated on. */
+const SIZES: Readonly<Record<ModelScale, SplitSizes>> = {
+  smoke: { train: 64, val: 40, test: 40 },
+  minutes: { train: 16_000, val: 400, test: 2000 },
+  gpu: { train: 16_000, val: 1000, test: 2000 },
+};
+
+/** One detector: a scale's model on MiniVOC, real-valued or with the paper's quantizers. */
+export function singleDetectorRun(scale: ModelScale, bits: string, training: TrainingSettings, from?: StartingWeights): ExperimentRun {
+  const { weightBits, activationBits, attentionBits } = parsePrecision(bits);
+  const isRealValued = [weightBits, activationBits, attentionBits].every(isReal);
+  const model = modelOf(scale);
+  return detectorRun({
+    experiment: `train/${isRealValued ? 'real-valued' : `baseline-${bits}`}`, method: isRealValued ? 'Real-valued' : 'Baseline',
+    bits, scale, artefact: [], model, training, data: openData(model, SIZES[scale]), batchStatistics: true, from,
+  });
+}
+
+/** Bytes of Node.js with tfjs and onnxruntime before any model is made, about. */
+const PROGRAM_BYTES = 450e6;
+
+/**
+ * What training at these settings needs, without training: elements that are trained, and bytes of memory. The step is traced (shapes
+ * only), real-valued; quantizers keep what they were given beside what they gave, and so take about twice as much. All training
+ * images are kept once composed.
+ */
+export function estimatedNeeds(model: DetrSettings, bits: string, training: TrainingSettings, images: number): { trained: number; bytes: number } {
+  const state = initialState(initialDetrParameters(model, new RandomStream(0)), isBuffer);
+  const layouts = packLayout(state.parameters, training);
+  const packed = packState(layouts, state);
+  const { batchSize } = training, { imageSize } = model;
+  const scalar: TensorSpec = { shape: [], dtype: 'float32' };
+  const inputs: Record<string, TensorSpec> = {
+    images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' },
+    labels: { shape: [batchSize, OBJECTS_PER_IMAGE], dtype: 'int32' },
+    boxes: { shape: [batchSize, OBJECTS_PER_IMAGE, 4], dtype: 'float32' },
+    ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])),
+  };
+  const step = trainingStep(layouts, training, detectionObjective(model, realValued, true));
+  const graph = trace(
+    (all) => {
+      const { state: next = {}, outputs } = step(Object.fromEntries(Object.keys(packed).map((name) => [name, all[name]])), Object.fromEntries(Object.keys(inputs).map((name) => [name, all[name]])));
+      return { ...next, ...outputs };
+    },
+    { ...Object.fromEntries(Object.entries(packed).map(([name, { shape }]) => [name, { shape, dtype: 'float32' as const }])), ...inputs },
+  );
+  const stateBytes = 2 * bytesOf(packed); // the state before a step and after it
+  const factor = paperQuantization(parsePrecision(bits)) === realValued ? 1 : 2;
+  return { trained: layouts.reduce((sum, { size }) => sum + size, 0), bytes: PROGRAM_BYTES + stateBytes + factor * peakBytes(graph) + images * imageSize * imageSize * 3 };
+}
+
+const bytesOf = (values: ParameterValues): number => Object.values(values).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+
+/** Training images of a scale. */
+export const trainingImages = (scale: ModelScale): number => SIZES[scale].train;
