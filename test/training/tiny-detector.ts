@@ -77,9 +77,9 @@ async function quantizers(values: ParameterValues, bits: string): Promise<Parame
 }
 
 /** Trains in a folder from where it stands to the end, on one thread. */
-export async function tinyRun(folder: string, bits: string, options: Partial<TrainOptions> & { task?: Partial<TrainingTask> } = {}): Promise<void> {
+export async function tinyRun(folder: string, bits: string, options: Partial<TrainOptions> & { task?: Partial<TrainingTask> } = {}): Promise<ParameterValues> {
   const { task, settings = tinySettings(), ...others } = options;
-  await train({ ...tinyTask(bits, settings), ...task }, { folder, runId: RUN_ID, settings, threads: 1, ...others });
+  return train({ ...tinyTask(bits, settings), ...task }, { folder, runId: RUN_ID, settings, threads: 1, ...others });
 }
 
 /** What a finished run left: its log, and the hash of its last checkpoint (weights, moments, averages, counters). */
