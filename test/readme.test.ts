@@ -44,7 +44,7 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   'npm start -- --set seed=1': { why: 'as npm start' },
   'npm start -- --set learningRate=0.001 steps=600': { why: 'as npm start' },
   'npm start -- --from-scratch': { why: 'it takes over an hour; the smoke scale starts from scratch' },
-  'npm start -- --scale smoke --out .cache/try': {
+  'npm start -- --scale smoke --runs .cache/try --out .cache/try': {
     run: `start --scale smoke --runs ${OUT}/runs --out ${OUT}/figures`, prints: /real-valued DETR {2}8\/8 steps[\s\S]*2-2-8 baseline {2}8\/8 steps[\s\S]*Done in [\s\S]*table-2\.2\.md/,
     leaves: ['figures/table-2.2.md', ...['table-2.2', 'figure-2.12a', 'figure-2.12b'].flatMap((name) => ['vl.json', 'svg', 'png'].map((type) => `figures/${name}.${type}`))],
   },
