@@ -1,6 +1,8 @@
+import { sha256 } from '../files.js';
 import type { DetectionDataset } from './dataset.js';
 
 /** The first `count` images of a data set; the whole of one that has fewer. */
 export function limitedDataset<T extends DetectionDataset>(dataset: T, count: number): T {
-  return { ...dataset, length: Math.min(count, dataset.length), dataHash: `${dataset.dataHash} first ${Math.min(count, dataset.length)}` };
+  const length = Math.min(count, dataset.length);
+  return { ...dataset, length, dataHash: sha256(`${dataset.dataHash} first ${length}`) };
 }

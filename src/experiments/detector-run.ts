@@ -82,11 +82,18 @@ export function detectorRun(options: DetectorRunOptions): ExperimentRun {
   const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from } = options;
   return {
     experiment, training,
-    label: { artefact, method, bits, model: 'detr', scale, dataset: `minivoc-${model.imageSize}`, tau: null, lambda: null },
+    label: { artefact, method, bits, model: 'detr', scale, dataset: `minivoc-${model.imageSize}`, tau: null, lambda: null, quantized: whatIsQuantized(bits, from?.id) },
     protocol: { model, batchStatistics, startsFrom: from?.id ?? null, sizes: Object.fromEntries(Object.entries(data).map(([split, d]) => [split, (d as MiniVoc).length])) },
     dataHashes: Object.values(data).map((d: MiniVoc) => d.dataHash),
     task: () => detectorTask(options),
   };
+}
+
+/** What is quantized and where the run starts, in words, for tables. */
+function whatIsQuantized(bits: string, startsFrom = 'random weights'): string {
+  const { weightBits, activationBits, attentionBits } = parsePrecision(bits);
+  const what = weightBits === 32 ? 'nothing' : `weights ${weightBits} bit, activations ${activationBits} bit, attention ${attentionBits} bit; first convolution 8 bit; input projection and heads real-valued`;
+  return `${what}; starts from ${/^[0-9a-f]{12}$/.test(startsFrom) ? `run ${startsFrom}` : startsFrom}`;
 }
 
 function detectorTask({ bits, model, training, data, batchStatistics, from }: DetectorRunOptions): TrainingTask {
@@ -110,6 +117,7 @@ function detectorTask({ bits, model, training, data, batchStatistics, from }: De
       if (step === training.steps) lines.push(await line(parameters, 'test', data.test, step), await line(parameters, 'test-unseen', data.unseen, step));
       return lines;
     },
+    dispose: () => evaluator.dispose(),
   });
 }
 

@@ -23,7 +23,7 @@ const manifestSchema = z.object({
 
 /** Weights that come with the project. */
 export interface ShippedWeights {
-  /** `shipped ` and the first digits of the file's SHA-256: what runs that start from them say. */
+  /** What runs that start from them say: it has the first digits of the file's SHA-256. */
   id: string;
   parameters: ParameterValues;
   ap50: { test: number; 'test-unseen': number };
@@ -45,5 +45,5 @@ export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
   }
   const hash = sha256(bytes);
   if (hash !== manifest.sha256) throw new UserError(`${file} is damaged (its SHA-256 is ${hash.slice(0, 12)}…, ${manifestFile} says ${manifest.sha256.slice(0, 12)}…): ${RESTORE}`);
-  return { id: `shipped ${hash.slice(0, 12)}`, parameters: readParameters(file).parameters, ap50: manifest.ap50 };
+  return { id: `the project's weights (${hash.slice(0, 12)})`, parameters: readParameters(file).parameters, ap50: manifest.ap50 };
 }

@@ -39,7 +39,7 @@ export function tauPoints(group: RunGroup): TauPoint[] {
  * prints and no others; the kit's runs have panels of their own, because they are measured on other data.
  */
 export function figure212a(paper: PaperValues, runs: RunSummaries): Figure {
-  const groups = { recorded: groupFor('figure-2.12a', 'recorded', runs.recorded), fresh: groupFor('figure-2.12a', 'fresh', runs.fresh) };
+  const groups = { recorded: groupFor('figure-2.12a', runs.recorded), fresh: groupFor('figure-2.12a', runs.fresh) };
   const panels = [paperPanel(paper)];
   if (groups.recorded !== null || groups.fresh === null) panels.push(kitPanel('recorded', groups.recorded));
   if (groups.fresh !== null) panels.push(kitPanel('fresh', groups.fresh));

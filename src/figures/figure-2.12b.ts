@@ -45,7 +45,7 @@ export function planePoints(group: RunGroup): PlanePoint[] {
  * of its values, so nothing is drawn as its own; its colours are kept.
  */
 export function figure212b(runs: RunSummaries): Figure {
-  const groups = { recorded: groupFor('figure-2.12b', 'recorded', runs.recorded), fresh: groupFor('figure-2.12b', 'fresh', runs.fresh) };
+  const groups = { recorded: groupFor('figure-2.12b', runs.recorded), fresh: groupFor('figure-2.12b', runs.fresh) };
   const panels = (['recorded', 'fresh'] as const).flatMap((origin) => {
     const group = groups[origin];
     if (group === null) return [];

@@ -1,5 +1,4 @@
 import { finalEvaluation, type RunSummary, type Scale } from '../training/run-record.js';
-import type { Origin } from './run-summaries.js';
 
 /** Runs that may be averaged with each other: the same scale, data set and model. */
 export interface RunGroup {
@@ -12,11 +11,11 @@ export interface RunGroup {
 const SCALES: readonly Scale[] = ['smoke', 'minutes', 'gpu', 'paper'];
 
 /**
- * The one group of runs that an artefact shows for `origin`; null where it has none. Runs of different scales, data
- * sets or models are never averaged or drawn together: of recorded runs the largest scale is shown, of fresh ones the
- * group of the run that finished last. A cell that was run again with the same seed counts once, the last time.
+ * The one group of runs that an artefact shows of those given; null where it has none. Runs of different scales, data
+ * sets or models are never averaged or drawn together: the largest scale is shown, and of several groups of that scale the
+ * one of the run that finished last (a trial at `smoke` hides nothing). A cell that was run again with the same seed counts once, the last time.
  */
-export function groupFor(artefact: string, origin: Origin, runs: readonly RunSummary[]): RunGroup | null {
+export function groupFor(artefact: string, runs: readonly RunSummary[]): RunGroup | null {
   const groups = new Map<string, RunGroup>();
   for (const run of runs) {
     if (!run.artefact.includes(artefact)) continue;
@@ -25,10 +24,7 @@ export function groupFor(artefact: string, origin: Origin, runs: readonly RunSum
     group.runs.push(run);
     groups.set(key, group);
   }
-  const rank = (group: RunGroup): [number, number] => {
-    const last = Math.max(...group.runs.map(finished));
-    return origin === 'recorded' ? [SCALES.indexOf(group.scale), last] : [last, SCALES.indexOf(group.scale)];
-  };
+  const rank = (group: RunGroup): [number, number] => [SCALES.indexOf(group.scale), Math.max(...group.runs.map(finished))];
   const [best] = [...groups.values()].sort((a, b) => rank(b)[0] - rank(a)[0] || rank(b)[1] - rank(a)[1]);
   return best === undefined ? null : { ...best, runs: withoutReruns(best.runs) };
 }

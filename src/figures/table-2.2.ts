@@ -41,7 +41,7 @@ export interface Table22 {
  * Cells without a run stay empty (null).
  */
 export function table22(paper: PaperValues, runs: RunSummaries): Table22 {
-  const groups = { recorded: groupFor('table-2.2', 'recorded', runs.recorded), fresh: groupFor('table-2.2', 'fresh', runs.fresh) };
+  const groups = { recorded: groupFor('table-2.2', runs.recorded), fresh: groupFor('table-2.2', runs.fresh) };
   const measured = { recorded: measuredCells(groups.recorded), fresh: measuredCells(groups.fresh) };
   const cell = (origin: Origin, method: string, bits: string): Measured | null => measured[origin].get(`${method}|${bits}`) ?? null;
   const order = ['32-32-32', ...BITS];

@@ -22,6 +22,7 @@ export interface DetectionTaskOptions {
   batchStatistics: boolean;
   start(): ParameterValues | Promise<ParameterValues>;
   evaluate?(parameters: ParameterValues, step: number): Promise<Metrics[]>;
+  dispose?(): Promise<void>;
 }
 
 /** L_GT of Eq. 2.38 for a batch of normalized images, labels and boxes; the log shows the last decoder layer's terms. */
@@ -35,11 +36,12 @@ export function detectionObjective(model: DetrSettings, quantization: Quantizati
 }
 
 /** Training of a detector on a data set: mirrored at random, objects padded to 6 an image. */
-export function detectionTask({ model, quantization, dataset, settings, batchStatistics, start, evaluate }: DetectionTaskOptions): TrainingTask {
+export function detectionTask({ model, quantization, dataset, settings, batchStatistics, start, evaluate, dispose }: DetectionTaskOptions): TrainingTask {
   const { batchSize, seed } = settings, { imageSize } = model;
   return {
     start,
     evaluate,
+    dispose,
     objective: detectionObjective(model, quantization, batchStatistics),
     inputs: {
       images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' },

@@ -57,13 +57,17 @@ export function canonicalJson(value: unknown): string {
     : inside));
 }
 
+/** Rooms of src that no number of a run depends on: an edit there leaves finished runs usable. */
+const WITHOUT_EFFECT: ReadonlySet<string> = new Set(['cli', 'figures']);
+
 /**
- * SHA-256 over the TypeScript files below `folder`: their paths, with `/` between the parts and sorted, and their contents.
+ * SHA-256 over the TypeScript files below `folder`, without its folders `cli` and `figures`: their paths, with `/` between the parts
+ * and sorted, and their contents.
  * @throws UserError when the folder can't be read
  */
 export function sourceHash(folder = 'src'): string {
   try {
-    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts') && !WITHOUT_EFFECT.has(file.split(path.sep)[0]));
     return sha256(files.map((file) => `${file.split(path.sep).join('/')} ${sha256(readFileSync(path.join(folder, file)))}\n`).sort().join(''));
   } catch (error) {
     throw new UserError(`${folder} can't be read (${messageOf(error)}): start in the project's own folder`);

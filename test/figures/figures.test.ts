@@ -69,14 +69,14 @@ test('the information plane keeps the colours that the paper names; the teacher 
 });
 
 test('points over tau: seeds averaged, no distillation at tau 1', (t) => {
-  const points = tauPoints(groupFor('figure-2.12a', 'recorded', tauRuns)!);
+  const points = tauPoints(groupFor('figure-2.12a', tauRuns)!);
   t.deepEqual(points.map(({ tau, lambda, n }) => [lambda, tau, n]), [[null, 1, 2], [1, 0, 2], [1, 0.6, 2], [2.5, 0, 2], [2.5, 0.6, 2]]);
   t.is(Number(points[1].mean.toFixed(6)), 51.5);
 });
 
 test('curves on the plane run by epoch, in the order of the paper, unknown methods last', (t) => {
   const runs = [...planeRuns, { ...planeRuns[0], method: 'Another' }];
-  const points = planePoints(groupFor('figure-2.12b', 'recorded', runs)!);
+  const points = planePoints(groupFor('figure-2.12b', runs)!);
   t.deepEqual([...new Set(points.map((point) => point.method))], [...methods, 'Teacher', 'Another']);
   t.deepEqual(points.slice(0, 2).map(({ epoch, ap50 }) => [epoch, ap50]), [[1, 20], [2, 40]]);
 });

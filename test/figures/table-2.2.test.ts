@@ -35,11 +35,13 @@ test('recorded and fresh runs stay apart', (t) => {
   t.deepEqual([table.recorded!.dataset, table.fresh!.dataset], ['minivoc-128', 'minivoc-64']);
 });
 
-test('runs of different scales are never averaged: recorded shows the largest scale, fresh the run that finished last', (t) => {
-  const runs = [madeUpRun({ ap50: 0.7, scale: 'gpu' }), madeUpRun({ ap50: 0.2, scale: 'minutes', finishedAt: '2026-11-23T09:00:00Z' })];
-  const cell = cellOf(table22(paper, { recorded: runs, fresh: runs }), 'Baseline', '2-2-8');
-  t.is(cell.recorded!.test.mean, 70);
-  t.is(cell.fresh!.test.mean, 20);
+test('runs of different scales or data sets are never averaged: the largest scale is shown, and of that the data set whose run finished last', (t) => {
+  const gpu = madeUpRun({ ap50: 0.7, scale: 'gpu' }), later = { finishedAt: '2026-11-23T09:00:00Z' };
+  const shown = (...fresh: ReturnType<typeof madeUpRun>[]) => cellOf(table22(paper, { recorded: fresh, fresh }), 'Baseline', '2-2-8');
+  for (const origin of ['recorded', 'fresh'] as const) {
+    t.is(shown(gpu, madeUpRun({ ap50: 0.2, scale: 'minutes', ...later }))[origin]!.test.mean, 70);
+    t.is(shown(gpu, madeUpRun({ ap50: 0.4, scale: 'gpu', dataset: 'minivoc-256', ...later }))[origin]!.test.mean, 40);
+  }
 });
 
 test('a run made again counts once, the last time; runs of other artefacts do not count', (t) => {
