@@ -98,8 +98,9 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
 /** Deletes a run's folder. @throws UserError when a process is training it */
 function discardRun(folder: string): void {
   if (!existsSync(folder)) return;
-  lockRun(folder);
-  rmSync(folder, { recursive: true, force: true }); // the lock with it
+  const unlock = lockRun(folder);
+  rmSync(folder, { recursive: true, force: true });
+  unlock();
 }
 
 /** The evaluations in a run's log. */

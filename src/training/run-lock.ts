@@ -2,20 +2,27 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 
 import path from 'node:path';
 import { UserError, messageOf } from '../errors.js';
 
+/** Locks of this process. */
+const held = new Set<string>();
+
 /**
- * Keeps two processes from training the same run. What a killed process left locked is taken over.
+ * Keeps two processes, and two calls in one process, from training the same run. What a killed process left locked is taken over.
  * @returns what unlocks it again
- * @throws UserError when another process that is alive holds it
+ * @throws UserError when it is held and its holder is alive
  */
 export function lockRun(folder: string): () => void {
-  const file = path.join(folder, 'lock');
+  const file = path.resolve(folder, 'lock');
   if (!tryLock(file)) {
     const holder = Number(readHolder(file));
-    if (holder !== process.pid && isAlive(holder)) throw new UserError(`${folder} is being trained by process ${holder}: wait for it or stop it; if there is no such training, delete ${file}`);
+    if (holder === process.pid ? held.has(file) : isAlive(holder)) throw new UserError(`${folder} is being trained by process ${holder}: wait for it or stop it; if there is no such training, delete ${path.join(folder, 'lock')}`);
     rmSync(file, { force: true });
     if (!tryLock(file)) throw new UserError(`${folder} was taken by another process just now: wait for it or stop it`);
   }
-  return () => rmSync(file, { force: true });
+  held.add(file);
+  return () => {
+    held.delete(file);
+    rmSync(file, { force: true });
+  };
 }
 
 function tryLock(file: string): boolean {
@@ -24,6 +31,9 @@ function tryLock(file: string): boolean {
     const handle = openSync(file, 'wx');
     try {
       writeSync(handle, String(process.pid));
+    } catch (error) {
+      rmSync(file, { force: true }); // half of a number may be the number of another process
+      throw error;
     } finally {
       closeSync(handle);
     }

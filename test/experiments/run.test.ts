@@ -222,3 +222,11 @@ test.serial('while another process trains the run: one sentence, for --fresh too
   }
   t.deepEqual((await perform(tinyExperiment())).parameters, first.parameters, 'the lock of a dead process is taken over');
 });
+
+test.serial('two starts of a run at once, in one process: the second is told who trains it, the first goes on', async (t) => {
+  const other = tinyExperiment({ training: { ...settings, seed: 8 } });
+  const [one, two] = await Promise.allSettled([perform(other), perform(other)]);
+  t.is(one.status, 'fulfilled');
+  t.regex(String((two as PromiseRejectedResult).reason), new RegExp(`is being trained by process ${process.pid}: wait for it or stop it`));
+  t.true((await perform(other)).reused);
+});
