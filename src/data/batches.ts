@@ -2,7 +2,7 @@ import { UserError } from '../errors.js';
 import { RandomStream } from '../tensor/random.js';
 import type { DetectionDataset, Sample } from './dataset.js';
 
-/** Most objects of an image in a batch. */
+/** Most objects of an image in a batch; MiniVOC draws no more. */
 export const OBJECTS_PER_IMAGE = 6;
 
 /** A batch of B images with up to 6 objects each. Difficult objects are left out, as DETR's loader leaves out crowds. */

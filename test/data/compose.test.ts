@@ -1,8 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { OBJECTS_PER_IMAGE } from '../../src/data/batches.js';
 import { compose } from '../../src/data/minivoc/compose.js';
 import { openMiniVoc } from '../../src/data/minivoc/minivoc.js';
-import { MAX_OBJECTS, type MiniVocSplit } from '../../src/data/minivoc/settings.js';
+import type { MiniVocSplit } from '../../src/data/minivoc/settings.js';
 import { plainItem, plainScene, solidSprite } from './scenes.js';
 
 const CAR = 6, PERSON = 14;
@@ -66,7 +67,7 @@ for (const split of ['train', 'val', 'test', 'test-unseen'] as MiniVocSplit[])
     const dataset = openMiniVoc({ size, split });
     fc.assert(fc.property(fc.integer({ min: 0, max: dataset.length - 1 }), (index) => {
       const { instances, objects } = dataset.composition(index);
-      t.true(objects.length <= MAX_OBJECTS);
+      t.true(objects.length <= OBJECTS_PER_IMAGE);
       t.true(Math.max(...instances) < objects.length);
       objects.forEach(({ box, label }, k) => {
         const xs: number[] = [], ys: number[] = [];

@@ -1,9 +1,10 @@
 import { RandomStream } from '../../tensor/random.js';
+import { OBJECTS_PER_IMAGE } from '../batches.js';
 import { VOC_CLASSES } from '../voc-classes.js';
 import { drawLook, type Look } from './look.js';
 import { drawBackground, type Background } from './background.js';
 import { drawSprite, type Pools } from './pools.js';
-import { MAX_OBJECTS, type MiniVocSplit } from './settings.js';
+import type { MiniVocSplit } from './settings.js';
 import type { Sprite } from './sprite.js';
 
 /** A sprite in a scene. Lengths are fractions of the image's side. */
@@ -73,7 +74,7 @@ function drawObjectCount(random: RandomStream): number {
     at -= share;
     n++;
   }
-  return Math.min(MAX_OBJECTS, n);
+  return Math.min(OBJECTS_PER_IMAGE, n);
 }
 
 /** Draws the settings of the whole image; training images vary more. */
@@ -130,7 +131,7 @@ export function drawScene(pools: Pools, split: MiniVocSplit, seed: number, index
     instances.push({ label, crowd: false });
     place(drawSprite(pools.classes[label], random), length, instances.length - 1);
   }
-  if (count < MAX_OBJECTS && random.uniform() < CROWD_SHARE) drawCrowd(pools, random, training, instances, items);
+  if (count < OBJECTS_PER_IMAGE && random.uniform() < CROWD_SHARE) drawCrowd(pools, random, training, instances, items);
   items.sort((a, b) => a.y + a.length / 2 - (b.y + b.length / 2));
   return { background: drawBackground(random, pools.panoramas, training), instances, items, ...drawFinish(random, training) };
 }

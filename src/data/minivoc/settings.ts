@@ -25,9 +25,6 @@ export interface MiniVocSettings {
 /** Seed of the published splits. */
 export const MINIVOC_SEED = 2023;
 
-/** Most labelled objects in an image. */
-export const MAX_OBJECTS = 6;
-
 /**
  * Checks settings that may come from a command line or a file.
  * @throws UserError that names the key and the allowed values
