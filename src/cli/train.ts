@@ -4,6 +4,7 @@ import { modelOf } from '../experiments/detector-run.js';
 import { performRun, type FinishedRun } from '../experiments/run.js';
 import { startingWeights, type StartingWeights } from '../experiments/starting-weights.js';
 import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiments/train-detector.js';
+import { detrCost } from '../models/cost.js';
 import type { ModelScale } from '../models/settings.js';
 import { parsePrecision } from '../quantizer/precision.js';
 import { writeParameters } from '../tensor/parameter-file.js';
@@ -70,11 +71,13 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
 }
 
 function plan({ scale, bits }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
-  const { trained, bytes } = estimatedNeeds(modelOf(scale), bits, settings, trainingImages(scale));
+  const model = modelOf(scale), multiplyAdds = detrCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);
+  const { trained, bytes } = estimatedNeeds(model, bits, settings, trainingImages(scale));
   return [
     `DETR ${bits} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,
     ...Object.entries(settings).map(([key, value]) => `  ${key.padEnd(20)}${value}`),
     `Parameters that are trained, quantizers aside: ${trained.toLocaleString('en')}`,
+    `Multiplications, each with an addition, for one image forward: ${multiplyAdds.toLocaleString('en')}`,
     `Memory, about: ${Math.ceil(bytes / 1e8) * 100} MB`,
     'Nothing was trained (--dry-run).',
   ].join('\n');

@@ -26,5 +26,5 @@ export function batchNormalization(forward: Forward, name: string, x: Tensor): T
   return y;
 }
 
-/** True for the name of a running average: state of the model that no optimizer touches. */
-export const isRunningStatistic = (name: string): boolean => /\.running_(mean|var)$/.test(name);
+/** True for the name of a batch normalization's buffer in PyTorch's state dicts: state of the model that no optimizer touches. */
+export const isBuffer = (name: string): boolean => /(^|\.)(running_mean|running_var|num_batches_tracked)$/.test(name);

@@ -11,11 +11,14 @@ export interface ModuleCost {
   weights: number;
   /** Elements that stay real-valued: bias, and batch normalization's weight and bias after a convolution. */
   others: number;
-  /** Multiply-accumulate operations for one image. */
+  /** Multiply-accumulate operations for one image, in every decoder layer that the module reads. */
   multiplyAdds: number;
 }
 
-/** Every product of `detr` for one image of `settings.imageSize`, in the order of the forward pass. Layer norms and query positions: `parameterCount`. */
+/**
+ * Every product of `detr` for one image of `settings.imageSize`, in the order of the forward pass. The heads share their weights over the
+ * decoder layers and run for each of them, in evaluation too. Layer norms and query positions: `parameterCount`.
+ */
 export function detrCost(settings: DetrSettings): ModuleCost[] {
   const { modelWidth: width, feedForward, encoderLayers, decoderLayers, queries, classes, backbone } = settings;
   const memory = featureSize(settings) ** 2;
@@ -35,8 +38,8 @@ export function detrCost(settings: DetrSettings): ModuleCost[] {
     const at = `transformer.decoder.layers.${layer}`;
     costs.push(...attention(`${at}.self_attn`, queries, queries), ...attention(`${at}.multihead_attn`, queries, memory), ...hidden(at, queries));
   }
-  costs.push(linear('class_embed', width, classes + 1, queries));
-  [width, width, 4].forEach((outputs, i) => costs.push(linear(`bbox_embed.layers.${i}`, width, outputs, queries)));
+  costs.push(linear('class_embed', width, classes + 1, decoderLayers * queries));
+  [width, width, 4].forEach((outputs, i) => costs.push(linear(`bbox_embed.layers.${i}`, width, outputs, decoderLayers * queries)));
   return costs;
 }
 

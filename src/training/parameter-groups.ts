@@ -1,3 +1,4 @@
+import { isBuffer } from '../models/batch-normalization.js';
 import { isQuantizerParameter, isScale, LOWEST_SCALE } from '../quantizer/scales.js';
 import { sizeOf, type ParameterValues, type Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
@@ -21,8 +22,7 @@ export interface GroupLayout {
   size: number;
 }
 
-/** Batch statistics: part of the model's state, never trained. */
-export const isBuffer = (name: string): boolean => /(^|\.)(running_mean|running_var|num_batches_tracked)$/.test(name);
+export { isBuffer };
 
 /**
  * Whether DETR leaves a parameter as ImageNet training made it (facebookresearch/detr, models/backbone.py): the backbone's batch

@@ -1,12 +1,12 @@
 import test from 'ava';
 import { setCriterion } from '../../src/detection/set-criterion.js';
-import { isRunningStatistic } from '../../src/models/batch-normalization.js';
+import { isBuffer } from '../../src/models/batch-normalization.js';
 import { classifier } from '../../src/models/classifier.js';
 import { detrCost, parameterCount } from '../../src/models/cost.js';
 import { detr } from '../../src/models/detr.js';
 import { initialClassifierParameters, initialDetrParameters } from '../../src/models/initial-parameters.js';
 import { sinePositions } from '../../src/models/position-encoding.js';
-import { checkDetrSettings, detrSettings } from '../../src/models/settings.js';
+import { detrSettings } from '../../src/models/settings.js';
 import { useBackend } from '../../src/tensor/backend.js';
 import { compileStep } from '../../src/tensor/compile-step.js';
 import { sizeOf, toTensors } from '../../src/tensor/parameters.js';
@@ -79,8 +79,8 @@ test.serial('outputs depend on the image, and on that image alone when batch sta
 
 test('initial parameters: counts agree with the cost table, spreads with PyTorch', (t) => {
   for (const [scale, settings] of Object.entries(detrSettings)) {
-    const values = initialDetrParameters(checkDetrSettings(settings), new RandomStream(1));
-    const trained = Object.entries(values).filter(([name]) => !isRunningStatistic(name));
+    const values = initialDetrParameters(settings, new RandomStream(1));
+    const trained = Object.entries(values).filter(([name]) => !isBuffer(name));
     t.is(trained.reduce((n, [, v]) => n + sizeOf(v.shape), 0), parameterCount(settings), scale);
     for (const [name, { shape, data }] of Object.entries(values)) t.is(data.length, sizeOf(shape), name);
   }
@@ -92,11 +92,14 @@ test('initial parameters: counts agree with the cost table, spreads with PyTorch
   t.deepEqual(initialDetrParameters(detrSettings.smoke, new RandomStream(2)), initialDetrParameters(detrSettings.smoke, new RandomStream(2)));
 });
 
-test('costs by hand: attention of the smoke model', (t) => {
+test('costs by hand: attention, first convolution and heads of the smoke model', (t) => {
   const costs = new Map(detrCost(detrSettings.smoke).map((cost) => [cost.name, cost]));
   t.is(costs.get('transformer.decoder.layers.1.multihead_attn.qk')!.multiplyAdds, 10 * 16 * 32); // 10 queries, 4 x 4 tokens, width 32
   t.is(costs.get('backbone.0.body.conv1')!.multiplyAdds, 32 * 32 * 27 * 8); // 32 x 32 outputs
   t.is(costs.get('backbone.0.body.conv1')!.weights, 27 * 8);
+  t.is(costs.get('class_embed')!.multiplyAdds, 2 * 10 * 32 * 21); // 10 queries after each of 2 decoder layers, 20 classes and "no object"
+  t.is(costs.get('class_embed')!.weights, 32 * 21); // shared by the layers
+  t.is(costs.get('bbox_embed.layers.2')!.multiplyAdds, 2 * 10 * 32 * 4);
 });
 
 test('a full-size step is traced without values; quantization asks for every module of the cost table', (t) => {
@@ -107,7 +110,7 @@ test('a full-size step is traced without values; quantization asks for every mod
     asked.add(module);
     return { weightBits: 32, activationBits: 32, attentionBits: 32 };
   };
-  const names = Object.keys(values).filter((name) => !isRunningStatistic(name));
+  const names = Object.keys(values).filter((name) => !isBuffer(name));
   const graph = trace(({ images, labels, targets, ...parameters }) => {
     const trained = names.map((n) => parameters[n]);
     const { value, grads } = tf.valueAndGrads((...xs: Tensor[]) => {
@@ -133,7 +136,7 @@ test.serial('the classifier shares the backbone names of DETR', async (t) => {
 });
 
 test('settings that can\'t be built are refused by key', (t) => {
-  const wrong = (change: object): (() => unknown) => () => checkDetrSettings({ ...detrSettings.smoke, ...change });
+  const wrong = (change: object): (() => unknown) => () => initialDetrParameters({ ...detrSettings.smoke, ...change }, new RandomStream(1));
   t.throws(wrong({ heads: 5 }), { message: /heads is 5: give a divisor of modelWidth, 32/ });
   t.throws(wrong({ imageSize: 72 }), { message: /imageSize is 72: give a multiple .* 16/ });
   t.throws(wrong({ queries: 0 }), { message: /queries is 0/ });
