@@ -22,15 +22,3 @@ export function xyxyToCxcywh(boxes: Tensor): Tensor {
   const low = lastAxis(boxes, 0, 2), high = lastAxis(boxes, 2, 2);
   return tf.concat([tf.mul(tf.add(low, high), 0.5), tf.sub(high, low)], -1);
 }
-
-/** `cxcywhToXyxy` for one box in plain numbers. */
-export const boxCxcywhToXyxy = ([cx, cy, w, h]: Box): Box => [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2];
-
-/** `xyxyToCxcywh` for one box in plain numbers. */
-export const boxXyxyToCxcywh = ([x0, y0, x1, y1]: Box): Box => [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0];
-
-/** COCO's `bbox` (left, top, width, height) as corners. */
-export const boxXywhToXyxy = ([x, y, w, h]: Box): Box => [x, y, x + w, y + h];
-
-/** Corners as COCO's `bbox` (left, top, width, height). */
-export const boxXyxyToXywh = ([x0, y0, x1, y1]: Box): Box => [x0, y0, x1 - x0, y1 - y0];

@@ -35,10 +35,3 @@ export function concatDetections(parts: readonly Detections[]): Detections {
   }
   return all;
 }
-
-/** Columns as the objects of a COCO results file. */
-export function detectionObjects({ imageIds, categoryIds, boxes, scores }: Detections): CocoDetection[] {
-  return Array.from(scores, (score, n) => ({
-    image_id: imageIds[n], category_id: categoryIds[n], bbox: [boxes[4 * n], boxes[4 * n + 1], boxes[4 * n + 2], boxes[4 * n + 3]], score,
-  }));
-}

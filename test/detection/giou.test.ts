@@ -4,13 +4,14 @@ import fc from 'fast-check';
 import { useBackend } from '../../src/tensor/backend.js';
 import { compileStep } from '../../src/tensor/compile-step.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
-import { boxCxcywhToXyxy, boxXywhToXyxy, boxXyxyToCxcywh, boxXyxyToXywh, cxcywhToXyxy, xyxyToCxcywh, type Box } from '../../src/detection/boxes.js';
-import { generalizedIoU, generalizedIoUElementwise, generalizedIoUOf, iouOf } from '../../src/detection/giou.js';
+import { cxcywhToXyxy, xyxyToCxcywh, type Box } from '../../src/detection/boxes.js';
+import { generalizedIoU, generalizedIoUElementwise } from '../../src/detection/giou.js';
+import { generalizedIoUOf, iouOf } from './plain-giou.js';
 
 type Fixture = Record<'a' | 'b' | 'aXyxy' | 'bXyxy' | 'giou' | 'weights' | 'gradientA' | 'gradientB', number[]>;
 const fixture = JSON.parse(readFileSync('test/fixtures/boxes.json', 'utf8')) as Fixture;
 
-const box = fc.tuple(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 0, max: 20 }), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 })).map(boxXywhToXyxy);
+const box = fc.tuple(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 0, max: 20 }), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 })).map(([x, y, w, h]): Box => [x, y, x + w, y + h]);
 const near = (actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): boolean =>
   actual.length === expected.length && Array.from(actual).every((v, i) => Math.abs(v - expected[i]) <= tolerance);
 
@@ -42,15 +43,9 @@ test('GIoU is in [-1, 1], symmetric, at most IoU', (t) => {
   }));
 });
 
-test('conversions of one box undo each other', (t) => {
-  fc.assert(fc.property(box, (b) => {
-    t.deepEqual(boxCxcywhToXyxy(boxXyxyToCxcywh(b)), b);
-    t.deepEqual(boxXywhToXyxy(boxXyxyToXywh(b)), b);
-  }));
-  t.deepEqual(boxCxcywhToXyxy([5, 5, 4, 2]), [3, 4, 7, 6]);
-});
-
-test.serial('conversions in tensor operations: torchvision.ops.box_convert', (t) => {
+test.serial('conversions of boxes: by hand, and torchvision.ops.box_convert', (t) => {
+  t.deepEqual([...cxcywhToXyxy(tf.tensor1d([5, 5, 4, 2])).dataSync()], [3, 4, 7, 6]);
+  t.deepEqual([...xyxyToCxcywh(tf.tensor1d([3, 4, 7, 6])).dataSync()], [5, 5, 4, 2]);
   const a = tf.tensor(fixture.a, [2, 7, 4]);
   const xyxy = cxcywhToXyxy(a);
   t.deepEqual(xyxy.shape, [2, 7, 4]);
