@@ -3,7 +3,9 @@
  * shapes. Engines lower it; passes rewrite it.
  */
 
+/** Types of elements. */
 export type DataType = 'float32' | 'int32' | 'bool';
+/** Elements at rest: float32, int32, bool (0 or 1). */
 export type TypedArray = Float32Array | Int32Array | Uint8Array;
 
 /** What a step takes or gives: a shape and a type. */
@@ -68,6 +70,7 @@ export function inputOf(node: Node, name: string): Value {
   return node.inputs[at];
 }
 
+/** Whether two shapes are equal. */
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
 /** The nodes that the outputs need. */
@@ -80,11 +83,4 @@ export function neededNodes(graph: Graph): Set<Node> {
     for (const v of node.inputs) if (v.node && !needed.has(v.node)) pending.push(v.node);
   }
   return needed;
-}
-
-/** How often each kernel occurs, most frequent first. */
-export function kernelCounts(graph: Graph): [string, number][] {
-  const counts = new Map<string, number>();
-  for (const n of graph.nodes) counts.set(n.op, (counts.get(n.op) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
 }

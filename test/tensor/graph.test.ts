@@ -1,13 +1,14 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { useBackend } from '../../src/tensor/backend.js';
-import { kernelCounts, type TensorSpec } from '../../src/tensor/graph.js';
+import type { TensorSpec } from '../../src/tensor/graph.js';
 import { defineKernel } from '../../src/tensor/named-kernel.js';
 import { lowerToOnnx } from '../../src/tensor/onnx-lowering.js';
 import { simplify } from '../../src/tensor/simplify.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { trace, type StepFunction } from '../../src/tensor/trace.js';
 import { compiled, difference, draw, eagerly } from './compiled.js';
+import { kernelCounts } from './kernel-counts.js';
 
 const floats = (...shape: number[]): TensorSpec => ({ shape, dtype: 'float32' });
 /** Kernels of the simplified graph and how often each occurs. */

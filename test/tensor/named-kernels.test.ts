@@ -5,13 +5,13 @@ import test from 'ava';
 import { fakeQuantizeActivation, fakeQuantizeWeight, gradientScale } from '../../src/quantizer/fake-quantize.js';
 import { useBackend } from '../../src/tensor/backend.js';
 import { batchNorm } from '../../src/tensor/batch-norm.js';
-import { kernelCounts } from '../../src/tensor/graph.js';
 import { layerNorm } from '../../src/tensor/layer-norm.js';
 import { linearAssignment } from '../../src/tensor/linear-assignment.js';
 import { namedKernels } from '../../src/tensor/named-kernel.js';
 import { split } from '../../src/tensor/split.js';
 import { trace } from '../../src/tensor/trace.js';
 import { compiled, difference, draw, eagerly, withGradients, type Comparison, type Given } from './compiled.js';
+import { kernelCounts } from './kernel-counts.js';
 
 const g = (...shape: number[]): Given => ({ shape });
 const positive = (...shape: number[]): Given => ({ shape, draw: (s) => s.uniform(0.1, 0.6) });
