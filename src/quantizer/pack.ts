@@ -34,8 +34,8 @@ export function unpackBits(packed: Uint8Array, bits: number, count: number): Int
 }
 
 /**
- * Size of a model in bytes by the paper's rule (section 4.2, after BiDet): 32 bits for each real-valued weight, b bits for
- * each quantized one. Scales and offsets are real-valued weights.
+ * Size of a model in bytes by the rule of BiDet (Wang et al., CVPR 2020), which the paper's Size columns follow: 32 bits for each
+ * real-valued weight, b bits for each quantized one. Scales and offsets are real-valued weights.
  * @param groups how many weights have how many bits
  */
 export const sizeInBytes = (groups: readonly { count: number; bits: number }[]): number => groups.reduce((sum, { count, bits }) => sum + (count * bits) / 8, 0);

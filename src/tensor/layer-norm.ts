@@ -4,7 +4,7 @@ import { tf, type Tensor } from './tf.js';
 /** PyTorch's default. */
 export const LAYER_NORM_EPSILON = 1e-5;
 
-const gradientKernel = defineKernel<'dy' | 'x' | 'weight' | 'mean' | 'inverseDeviation', { epsilon: number }>({
+const gradientKernel = defineKernel<'dy' | 'x' | 'weight' | 'mean' | 'inverseDeviation', object>({
   name: 'LayerNormGradient',
   inputs: ['dy', 'x', 'weight', 'mean', 'inverseDeviation'],
   composite: ({ dy, x, weight, mean, inverseDeviation }) => {
@@ -27,8 +27,8 @@ const kernel = defineKernel<'x' | 'weight' | 'bias', { epsilon: number }>({
     return [tf.add(tf.mul(tf.mul(centred, inverseDeviation), weight), bias), mean, inverseDeviation];
   },
   savedOutputs: [false, true, true],
-  gradient: ([dy], { x, weight }, [mean, inverseDeviation], attributes) => {
-    const [dx, dWeight, dBias] = gradientKernel({ dy, x, weight, mean, inverseDeviation }, attributes);
+  gradient: ([dy], { x, weight }, [mean, inverseDeviation]) => {
+    const [dx, dWeight, dBias] = gradientKernel({ dy, x, weight, mean, inverseDeviation }, {});
     return { x: dx, weight: dWeight, bias: dBias };
   },
 });
