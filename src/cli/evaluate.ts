@@ -3,6 +3,7 @@ import { cocoAveragePrecision, type CocoSummary } from '../detection/coco-averag
 import { readCocoAnnotations, readCocoDetections } from '../detection/coco-files.js';
 import { vocAveragePrecision } from '../detection/voc-average-precision.js';
 
+/** What `qdetr evaluate` evaluates (COCO files) and how it prints. */
 export interface EvaluateOptions {
   annotations: string;
   detections: string;

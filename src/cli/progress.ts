@@ -1,6 +1,7 @@
 /** Where progress is written: process.stderr, or a stand-in in tests. */
 export interface ProgressStream { isTTY?: boolean; columns?: number; write(text: string): unknown }
 
+/** What a line of progress says, and where. */
 export interface ProgressOptions {
   /** What is being done, e.g. `training`. */
   label: string;

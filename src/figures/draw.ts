@@ -12,6 +12,7 @@ import { table22 } from './table-2.2.js';
 
 /** The artefacts of the paper that can be drawn. */
 export const ARTEFACTS = ['table-2.2', 'figure-2.12a', 'figure-2.12b'] as const;
+/** Name of an artefact. */
 export type Artefact = (typeof ARTEFACTS)[number];
 
 /** What to draw: one artefact (default: all), from which runs (default: those on disk), into which folder. */

@@ -31,8 +31,11 @@ export function methodStyle(method: string): MethodStyle {
   return METHODS.find((style) => style.method === method) ?? { method, colour: '#767676', shape: 'cross', dash: [2, 3] };
 }
 
+/** Colour of titles and text. */
 export const INK = '#1f2430';
+/** Colour of what explains: labels, subtitles. */
 export const QUIET = '#5c6370';
+/** Colour of lines that should hardly be seen: axes, ticks. */
 export const FAINT = '#d9dce2';
 
 /** Shared look of all figures: readable from the back of a room, the same on a machine without fonts. */

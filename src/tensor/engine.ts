@@ -4,6 +4,7 @@ import type { OnnxRuntime } from './onnx-engine.js';
 
 /** Engines that compiled steps run on. */
 export const ENGINES = ['onnxruntime-node', 'onnxruntime-web'] as const;
+/** Name of an engine: of its npm package. */
 export type EngineName = (typeof ENGINES)[number];
 
 /** An engine that was looked for: usable, or the reason why not. */

@@ -1,6 +1,8 @@
 import { tf, type Tensor } from './tf.js';
 
+/** What a kernel needs to know besides its inputs: static, part of the graph. */
 export type Attributes = object;
+/** A kernel's inputs by name. */
 export type NamedInputs<In extends string> = Record<In, Tensor>;
 
 /** An operation that deserves a name: what it computes, what its gradient is, in tfjs-core operations. */

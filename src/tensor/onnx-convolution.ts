@@ -17,7 +17,9 @@ function geometry(x: readonly number[], filter: readonly number[], attributes: R
   return { strides: [info.strideHeight, info.strideWidth], pads: [top, left, bottom, right], kernel: [info.filterHeight, info.filterWidth], output: [info.outHeight, info.outWidth] };
 }
 
+/** [B, H, W, C] -> [B, C, H, W] */
 export const channelsFirst = (b: GraphBuilder, x: Value): Value => b.one('Transpose', { x }, { perm: [0, 3, 1, 2] });
+/** [B, C, H, W] -> [B, H, W, C] */
 export const channelsLast = (b: GraphBuilder, x: Value): Value => b.one('Transpose', { x }, { perm: [0, 2, 3, 1] });
 const spec = (shape: number[]) => [{ shape, dtype: 'float32' as const }];
 

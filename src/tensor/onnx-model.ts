@@ -3,7 +3,9 @@ import type { DataType, TypedArray } from './graph.js';
 
 /** ONNX's numbers for element types (onnx.proto, TensorProto.DataType). */
 const ELEMENT_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
+/** Element types of an ONNX model here. */
 export type OnnxType = keyof typeof ELEMENT_TYPE;
+/** ONNX's number for an element type. */
 export const elementType = (dtype: OnnxType): number => ELEMENT_TYPE[dtype];
 
 /** An attribute: an integer, a float (`{ float }`), a text or a list of integers. */

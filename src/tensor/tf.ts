@@ -7,5 +7,7 @@ import '@tensorflow/tfjs-layers';
 
 tf.enableProdMode(); // only keeps tfjs quiet: its first tensor would print a banner into the output of every command
 
+/** tfjs-core, with gradients registered. */
 export { tf };
+/** A tensor of tfjs, of any rank. */
 export type Tensor = tf.Tensor;

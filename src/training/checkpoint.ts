@@ -21,6 +21,7 @@ const countersSchema = z.object({
   metricsBytes: whole(),
 }).strict();
 
+/** Where in the training a checkpoint was made. */
 export type Counters = z.infer<typeof countersSchema>;
 
 const SECTIONS = ['parameters', 'firstMoments', 'secondMoments', 'buffers'] as const;

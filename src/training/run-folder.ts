@@ -38,10 +38,12 @@ const descriptionSchema = z.object({
 
 const identitySchema = z.object(identityShape);
 
+/** What determines a run. */
 export type RunIdentity = z.infer<typeof identitySchema>;
 /** What run.json says. */
 export type RunDescription = z.infer<typeof descriptionSchema>;
 
+/** Where run folders go unless a command says otherwise. */
 export const RUNS_FOLDER = '.runs';
 const TRAIN_AGAIN = 'delete this run\'s folder to train again';
 

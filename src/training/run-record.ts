@@ -47,10 +47,15 @@ export const runSummarySchema = z
   })
   .strict();
 
+/** See `evaluationSchema`. */
 export type Evaluation = z.infer<typeof evaluationSchema>;
+/** See `informationPointSchema`. */
 export type InformationPoint = z.infer<typeof informationPointSchema>;
+/** See `runSummarySchema`. */
 export type RunSummary = z.infer<typeof runSummarySchema>;
+/** Size of an experiment. */
 export type Scale = RunSummary['scale'];
+/** The images that an evaluation is over. */
 export type Split = Evaluation['split'];
 
 /**

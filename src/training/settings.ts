@@ -44,6 +44,7 @@ export const trainingSettingsSchema = z.object({
   checkpointInterval: count(1),
 }).strict();
 
+/** See `trainingSettingsSchema`. */
 export type TrainingSettings = z.infer<typeof trainingSettingsSchema>;
 
 const shared = {
