@@ -1,5 +1,5 @@
-/** An object of an image. */
-export interface DetectedObject {
+/** An annotated object of an image: ground truth. */
+export interface AnnotatedObject {
   /** Index into the data set's classes. */
   label: number;
   /** Left, top, right, bottom in pixels; right and bottom are the first ones outside. */
@@ -20,7 +20,7 @@ export interface Sample {
   id: string;
   /** RGB pixels [size, size, 3]. */
   image: Uint8Array;
-  objects: DetectedObject[];
+  objects: AnnotatedObject[];
 }
 
 /** Images of one size with boxes. */

@@ -1,4 +1,4 @@
-import { detectionColumns, detectionTable, groundTruthTable, type CocoGroundTruth, type DetectionTable, type GroundTruthTable } from './coco-annotations.js';
+import { detectionColumns, detectionTable, groundTruthTable, type CocoGroundTruth, type DetectionTable, type GroundTruthTable } from './evaluation-tables.js';
 import { cocoIou, iouThresholds, matchDetections, outcome, type ImageMatch } from './coco-matching.js';
 import type { CocoDetection, Detections } from './detections.js';
 import { bestFirst, groupAt, groupInOrder } from './grouping.js';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
-import { detectionColumns, detectionTable, groundTruthTable, type DetectionTable, type GroundTruthTable } from './coco-annotations.js';
+import { detectionColumns, detectionTable, groundTruthTable, type DetectionTable, type GroundTruthTable } from './evaluation-tables.js';
 
 /**
  * Reads COCO annotations (as `instances_val2017.json`).

@@ -1,4 +1,4 @@
-import type { DetectionTable, GroundTruthTable } from './coco-annotations.js';
+import type { DetectionTable, GroundTruthTable } from './evaluation-tables.js';
 import { cocoIou } from './coco-matching.js';
 import { bestFirst, groupAt, groupInOrder } from './grouping.js';
 

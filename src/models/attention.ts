@@ -4,11 +4,14 @@ import { split } from '../tensor/split.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import { dense, type Forward } from './forward.js';
 
-/** What a multi-head attention gives (Eq. 2.26). */
+/**
+ * What a multi-head attention gives (Eq. 2.26). B images, T tokens of the query side (S in the encoder, Q in the decoder), S of the
+ * key side, C channels, N heads; D is the width of a head.
+ */
 export interface Attended {
   /** After the output projection, [B, T, C]. */
   output: Tensor;
-  /** D: the heads' features before the output projection, concatenated, [B, T, C]. For the co-attention of a decoder: the co-attended feature. */
+  /** The heads' features before the output projection, concatenated, [B, T, C]. For a decoder's co-attention: D of Eq. 2.26 (the co-attended feature). */
   features: Tensor;
   /** A: the attention weights, real-valued, [B, N, T, S]. */
   weights: Tensor;
@@ -28,7 +31,7 @@ function mergeHeads(x: Tensor): Tensor {
 
 /**
  * Quantized multi-head attention (Eq. 2.25, 2.26): q, k, v = Q-FC(query), Q-FC(key), Q-FC(value);
- * A = softmax(Q_a(q) Q_a(k)^T / sqrt(D)); D = Q_a(A) Q_a(v); output = Q-FC(D). With real precision it is
+ * A = softmax(Q_a(q) Q_a(k)^T / sqrt(D)); features = Q_a(A) Q_a(v); output = Q-FC(features). With real precision it is
  * torch.nn.MultiheadAttention, whose names it has: `<name>.in_proj_weight` [3C, C], `.in_proj_bias` [3C], `.out_proj`.
  * Modules for quantization: `<name>.q_proj`, `.k_proj`, `.v_proj`, `.out_proj`; the four operands follow `<name>`'s attention
  * bits and are named `<name>.q_quantizer`, `k_`, `v_`, `a_`.

@@ -19,7 +19,7 @@ export interface DetrOutput {
   boxes: Tensor;
   /** E: the encoder's output, [B, S, C]. */
   memory: Tensor;
-  /** Co-attention of each decoder layer; its features are D, the distilled tensor. */
+  /** Co-attention of each decoder layer; its features are the co-attended feature, the distilled tensor (D of Eq. 2.26). */
   coAttention: Attended[];
   /** Updated running averages of the backbone (with `batchStatistics`): see `batchNormalization`. */
   statistics: Parameters;
@@ -54,9 +54,9 @@ export function detr(parameters: Parameters, images: Tensor, settings: DetrSetti
   const side = Math.sqrt(x.shape[1]!);
   const positions = tf.tensor2d(sinePositions(side, side, modelWidth), [side * side, modelWidth]);
   const memory = encoder(forward, 'transformer.encoder', x, positions, encoderLayers, heads);
-  const { targets, coAttention } = decoder(forward, 'transformer.decoder', parameters['query_embed.weight'], memory, positions, decoderLayers, heads);
-  const states = normalize(forward, 'transformer.decoder.norm', decoderLayers === 1 ? targets[0] : tf.concat(targets, 0)); // [L * B, Q, C]
-  const logits = tf.reshape(dense(forward, 'class_embed', states), [decoderLayers, batch, queries, settings.classes + 1]);
-  const boxes = tf.reshape(boxHead(forward, states), [decoderLayers, batch, queries, 4]);
+  const { states, coAttention } = decoder(forward, 'transformer.decoder', parameters['query_embed.weight'], memory, positions, decoderLayers, heads);
+  const normalized = normalize(forward, 'transformer.decoder.norm', decoderLayers === 1 ? states[0] : tf.concat(states, 0)); // [L * B, Q, C]
+  const logits = tf.reshape(dense(forward, 'class_embed', normalized), [decoderLayers, batch, queries, settings.classes + 1]);
+  const boxes = tf.reshape(boxHead(forward, normalized), [decoderLayers, batch, queries, 4]);
   return { logits, boxes, memory, coAttention, statistics: forward.statistics };
 }

@@ -26,21 +26,21 @@ export function encoder(forward: Forward, name: string, x: Tensor, positions: Te
   return x;
 }
 
-/** x [1, T, C] as [batch, T, C], by a sum, whose gradient is one sum too. */
+/** x [1, Q, C] as [batch, Q, C], by a sum, whose gradient is one sum too. */
 function forBatch(x: Tensor, batch: number): Tensor {
   return x.shape[0] === batch ? x : tf.add(x, tf.zeros([batch, 1, 1]));
 }
 
 /** What a decoder gives. */
 export interface Decoded {
-  /** Outputs of all layers before the final normalization, [B, Q, C] each. */
-  targets: Tensor[];
+  /** Decoder states: what each layer gives, before the final normalization, [B, Q, C]. */
+  states: Tensor[];
   /** Co-attention of each layer. */
   coAttention: Attended[];
 }
 
 /**
- * DETR's decoder with normalization after each sum: layers `<name>.layers.0`, ... Targets begin at 0; query positions enter
+ * DETR's decoder with normalization after each sum: layers `<name>.layers.0`, ... States begin at 0; query positions enter
  * queries and keys of the self-attention and queries of the co-attention (`multihead_attn`), positions its keys. Before the
  * first co-attention nothing depends on the image: that part runs once for the batch (batch 1 in what an observer sees of
  * `layers.0.self_attn`).
@@ -51,7 +51,7 @@ export interface Decoded {
 export function decoder(forward: Forward, name: string, queryPositions: Tensor, memory: Tensor, positions: Tensor, layers: number, heads: number): Decoded {
   const [batch, , channels] = memory.shape as [number, number, number];
   const keys = tf.add(memory, positions);
-  const targets: Tensor[] = [], coAttention: Attended[] = [];
+  const states: Tensor[] = [], coAttention: Attended[] = [];
   let x: Tensor = tf.zeros([1, queryPositions.shape[0], channels]);
   for (let layer = 0; layer < layers; layer++) {
     const at = `${name}.layers.${layer}`;
@@ -62,7 +62,7 @@ export function decoder(forward: Forward, name: string, queryPositions: Tensor, 
     x = normalize(forward, `${at}.norm2`, tf.add(x, attended.output));
     x = normalize(forward, `${at}.norm3`, tf.add(x, feedForward(forward, at, x)));
     coAttention.push(attended);
-    targets.push(x);
+    states.push(x);
   }
-  return { targets, coAttention };
+  return { states, coAttention };
 }

@@ -8,8 +8,9 @@ import { unsignedQuantizer } from './scales.js';
 import { ValueHistogram } from './value-histogram.js';
 
 /** LSQ+ is the paper's "Baseline" (learnable offset, signed grid), LSQ the one without offset (decision A1). */
-export type Method = 'LSQ' | 'LSQ+';
+export type QuantizerMethod = 'LSQ' | 'LSQ+';
 
+/** A calibration under way: what it observes, and the quantizer parameters that follow. */
 export interface Calibration {
   /** To be handed to the forward pass of the real-valued model, on an eager backend, for about 8 batches. */
   observe: Observer;
@@ -19,7 +20,7 @@ export interface Calibration {
    * Initial scales and offsets of every quantizer that was observed and isn't real-valued.
    * @param precision one for the whole model, or a function of the module's name
    */
-  quantizerParameters: (precision: Precision | ((module: string) => Precision), method?: Method) => ParameterValues;
+  quantizerParameters: (precision: Precision | ((module: string) => Precision), method?: QuantizerMethod) => ParameterValues;
 }
 
 /**
@@ -59,7 +60,7 @@ export function createCalibration(): Calibration {
  * @param batches about 8 of them
  * @param forward the model on one batch; it hands `observe` to its layers. What it returns is disposed.
  */
-export function calibrate<Batch>(batches: Iterable<Batch>, forward: (batch: Batch, observe: Observer) => unknown, precision: Precision | ((module: string) => Precision), method: Method = 'LSQ+'): ParameterValues {
+export function calibrate<Batch>(batches: Iterable<Batch>, forward: (batch: Batch, observe: Observer) => unknown, precision: Precision | ((module: string) => Precision), method: QuantizerMethod = 'LSQ+'): ParameterValues {
   const calibration = createCalibration();
   for (const batch of batches) tf.tidy(() => void forward(batch, calibration.observe));
   return calibration.quantizerParameters(precision, method);
@@ -76,7 +77,7 @@ function scaleAxis(quantizer: string, values: Tensor): number | null {
   return 1;
 }
 
-function initialParameters(quantizer: string, seen: readonly ValueHistogram[], bits: number, method: Method): ParameterValues {
+function initialParameters(quantizer: string, seen: readonly ValueHistogram[], bits: number, method: QuantizerMethod): ParameterValues {
   const vector = (values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) });
   const kind = kindOf(quantizer);
   if (kind === 'weight') return { [`${quantizer}.scale`]: vector(weightScales(seen, levels(bits).highest)) };

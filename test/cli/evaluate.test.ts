@@ -5,7 +5,7 @@ import test from 'ava';
 import { Command } from 'commander';
 import fc from 'fast-check';
 import { evaluateCommand, evaluationReport } from '../../src/cli/evaluate.js';
-import { detectionColumns, detectionTable, groundTruthTable } from '../../src/detection/coco-annotations.js';
+import { detectionColumns, detectionTable, groundTruthTable } from '../../src/detection/evaluation-tables.js';
 import { UserError } from '../../src/errors.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'evaluate-'));

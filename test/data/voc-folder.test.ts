@@ -4,7 +4,7 @@ import path from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import sharp from 'sharp';
-import type { DetectedObject } from '../../src/data/dataset.js';
+import type { AnnotatedObject } from '../../src/data/dataset.js';
 import { openMiniVoc } from '../../src/data/minivoc/minivoc.js';
 import { parseVocAnnotation, vocAnnotationXml } from '../../src/data/voc-annotation.js';
 import { VOC_CLASSES } from '../../src/data/voc-classes.js';
@@ -19,13 +19,13 @@ test('by hand: pixels 10 to 19 from the left become xmin 11 and xmax 20', (t) =>
 
 test('an annotation read back is what was written', (t) => {
   const object = fc.tuple(fc.nat(19), fc.nat(60), fc.nat(60), fc.integer({ min: 1, max: 68 }), fc.integer({ min: 1, max: 68 }), fc.boolean(), fc.boolean(), fc.boolean())
-    .map(([label, x, y, w, h, difficult, truncated, occluded]): DetectedObject => ({ label, box: [x, y, x + w, y + h], difficult, truncated, occluded, crowd: false }));
+    .map(([label, x, y, w, h, difficult, truncated, occluded]): AnnotatedObject => ({ label, box: [x, y, x + w, y + h], difficult, truncated, occluded, crowd: false }));
   fc.assert(fc.property(fc.array(object, { maxLength: 6 }), fc.string(), (objects, id) => {
     const name = id.trim();
     const read = parseVocAnnotation(vocAnnotationXml({ id: name, image: new Uint8Array(0), objects }, 128, VOC_CLASSES, 'MiniVOC'), 'a.xml');
     t.is(read.filename, `${name}.jpg`);
     t.deepEqual([read.width, read.height, read.depth], [128, 128, 3]);
-    t.deepEqual(read.objects.map((o): Omit<DetectedObject, 'crowd'> => ({ label: VOC_CLASSES.findIndex((c) => c === o.name), box: [o.xmin - 1, o.ymin - 1, o.xmax, o.ymax], difficult: o.difficult, truncated: o.truncated, occluded: o.occluded })),
+    t.deepEqual(read.objects.map((o): Omit<AnnotatedObject, 'crowd'> => ({ label: VOC_CLASSES.findIndex((c) => c === o.name), box: [o.xmin - 1, o.ymin - 1, o.xmax, o.ymax], difficult: o.difficult, truncated: o.truncated, occluded: o.occluded })),
       objects.map(({ label, box, difficult, truncated, occluded }) => ({ label, box, difficult, truncated, occluded })));
   }), { numRuns: 100 });
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
-import { detectionColumns, type CocoAnnotation, type CocoGroundTruth } from '../../src/detection/coco-annotations.js';
+import { detectionColumns, type CocoAnnotation, type CocoGroundTruth } from '../../src/detection/evaluation-tables.js';
 import { evaluateDetections, type CocoSummary } from '../../src/detection/coco-average-precision.js';
 import type { CocoDetection } from '../../src/detection/detections.js';
 

@@ -1,21 +1,24 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
-import { detectionColumns, detectionTable, groundTruthTable } from '../../src/detection/coco-annotations.js';
-import { boxXyxyToXywh, type Box } from '../../src/detection/boxes.js';
+import { detectionColumns, detectionTable, groundTruthTable } from '../../src/detection/evaluation-tables.js';
+import type { Box } from '../../src/detection/boxes.js';
 import { vocAveragePrecision, type VocSummary } from '../../src/detection/voc-average-precision.js';
 
 interface VocObject { image: number; label: number; box: Box; difficult?: boolean }
 interface Guess { image: number; label: number; box: Box; score: number }
+
+/** Corners as COCO's `bbox`: left, top, width, height. */
+const cocoBox = ([x0, y0, x1, y1]: Box): Box => [x0, y0, x1 - x0, y1 - y0];
 
 /** Boxes here are `xyxy`. */
 function evaluate(imageCount: number, classCount: number, objects: VocObject[], guesses: Guess[]): VocSummary {
   const truth = groundTruthTable({
     images: Array.from({ length: imageCount }, (_, id) => ({ id })),
     categories: Array.from({ length: classCount }, (_, id) => ({ id, name: `class ${id}` })),
-    annotations: objects.map(({ image, label, box, difficult }) => ({ image_id: image, category_id: label, bbox: boxXyxyToXywh(box), area: 1, difficult: Number(difficult ?? false) })),
+    annotations: objects.map(({ image, label, box, difficult }) => ({ image_id: image, category_id: label, bbox: cocoBox(box), area: 1, difficult: Number(difficult ?? false) })),
   });
-  const detections = guesses.map(({ image, label, box, score }) => ({ image_id: image, category_id: label, bbox: boxXyxyToXywh(box), score }));
+  const detections = guesses.map(({ image, label, box, score }) => ({ image_id: image, category_id: label, bbox: cocoBox(box), score }));
   return vocAveragePrecision(truth, detectionTable(detectionColumns(detections), truth));
 }
 

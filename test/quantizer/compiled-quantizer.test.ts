@@ -1,5 +1,5 @@
 import test from 'ava';
-import { calibrate, type Method } from '../../src/quantizer/calibration.js';
+import { calibrate, type QuantizerMethod } from '../../src/quantizer/calibration.js';
 import type { Observer } from '../../src/quantizer/observer.js';
 import { REAL, type Precision } from '../../src/quantizer/precision.js';
 import { quantizeOperand } from '../../src/quantizer/quantize.js';
@@ -22,7 +22,7 @@ function network(parameters: Parameters, images: Tensor, precision: Precision, o
   return quantizeOperand(parameters, 'attn.q_quantizer', heads, precision.attentionBits, observe);
 }
 
-for (const method of ['LSQ+', 'LSQ'] as Method[]) {
+for (const method of ['LSQ+', 'LSQ'] as QuantizerMethod[]) {
   for (const bits of [2, 4]) {
     test.serial(`${method}, ${bits} bits: a compiled step gives the values and all gradients of the eager one`, async (t) => {
       const precision: Precision = { weightBits: bits, activationBits: bits, attentionBits: 8 };

@@ -1,4 +1,4 @@
-import type { DetectedObject } from '../dataset.js';
+import type { AnnotatedObject } from '../dataset.js';
 import { paintBackground } from './background.js';
 import { finishPixels } from './finish.js';
 import { paintItem } from './paint-item.js';
@@ -16,7 +16,7 @@ const DIFFICULT_AREA = 0.006;
 const LEAST_PIXELS = 12;
 
 /** An image, which instance each of its pixels belongs to (-1: none), and its objects in the order of the instances. */
-export interface Composition { image: Uint8Array; instances: Int8Array; objects: DetectedObject[] }
+export interface Composition { image: Uint8Array; instances: Int8Array; objects: AnnotatedObject[] }
 
 /** What is seen of an instance: box of the visible pixels, how many they are, and how many there would be without border and others. */
 interface Visible { left: number; top: number; right: number; bottom: number; pixels: number; whole: number; inside: number }
@@ -83,9 +83,9 @@ export function compose(scene: Scene, size: number): Composition {
     };
     visible = paint(shown, size, scratch, instances);
   }
-  const objects = visible.map(({ left, top, right, bottom, pixels, whole, inside }, i): DetectedObject => {
+  const objects = visible.map(({ left, top, right, bottom, pixels, whole, inside }, i): AnnotatedObject => {
     const { label, crowd } = shown.instances[i];
-    const box: DetectedObject['box'] = [left, top, right + 1, bottom + 1];
+    const box: AnnotatedObject['box'] = [left, top, right + 1, bottom + 1];
     const share = pixels / whole;
     return {
       label, box, crowd,
