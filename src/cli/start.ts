@@ -8,7 +8,8 @@ import { finalEvaluation } from '../training/run-record.js';
 import { parseAssignments, type TrainingSettings } from '../training/settings.js';
 import { TrainingInterrupted } from '../training/train.js';
 import { interruptible } from './interrupt.js';
-import { formatDuration, Progress } from './progress.js';
+import { formatDuration } from './progress.js';
+import { percent, runListener } from './run-listener.js';
 
 interface StartCommandOptions {
   fresh?: boolean;
@@ -40,7 +41,7 @@ async function start(options: StartCommandOptions): Promise<void> {
   const command = ['npx qdetr start', `--scale ${options.scale}`, ...(options.fromScratch ? ['--from-scratch'] : []), ...(options.set ? [`--set ${options.set.join(' ')}`] : [])].join(' ');
   console.log(`${names.length} runs: ${names.join(', ')}. Ctrl-C is safe at any moment: the next start goes on from there.`);
   let number = 0;
-  const listen = (name: string, training: TrainingSettings): RunListener => listener(`[${++number}/${names.length}] ${name}`, training);
+  const listen = (name: string, training: TrainingSettings): RunListener => runListener(`[${++number}/${names.length}] ${name}`, training);
   try {
     const runs = await interruptible(
       (signal) => runStart(options.scale, recipe, { command, fresh: options.fresh, root: options.runs, signal, listen }),
@@ -54,30 +55,6 @@ async function start(options: StartCommandOptions): Promise<void> {
     process.exitCode = 130;
   }
 }
-
-/** Progress of one run on the terminal. */
-function listener(name: string, training: TrainingSettings): RunListener {
-  let progress: Progress | undefined;
-  return {
-    reuse: (reason) => console.log(`${name}: ${reason}.`),
-    started: (from, note) => {
-      if (note) console.log(note);
-      if (from > 0) console.log(`${name}: going on from step ${from}.`);
-      progress = new Progress({ label: name, total: training.steps, unit: 'steps', start: from });
-    },
-    step: (done, loss) => {
-      const note = `loss ${loss.toFixed(2)}`;
-      if (done === training.steps) progress?.finish(note);
-      else progress?.update(done, note);
-    },
-    evaluated: (lines) => {
-      const scores = lines.map(({ split, ap50 }) => `${String(split)} ${percent(Number(ap50))}`);
-      console.log(`${process.stderr.isTTY && Number(lines[0]?.step) < training.steps ? '\n' : ''}    AP50 after ${String(lines[0]?.step)} steps: ${scores.join(', ')}`);
-    },
-  };
-}
-
-const percent = (share: number): string => (100 * share).toFixed(1);
 
 function closingMessage(runs: StartRuns, files: readonly string[], { out }: StartCommandOptions, seconds: number): string {
   const row = ({ summary, folder }: FinishedRun): string => {

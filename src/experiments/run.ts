@@ -1,4 +1,4 @@
-import { cpus } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { existsSync, rmSync } from 'node:fs';
 import { chooseEngine } from '../tensor/engine.js';
 import type { ParameterValues } from '../tensor/parameters.js';
@@ -35,6 +35,7 @@ export interface PerformOptions {
   /** Folder of the run folders; default `.runs`. */
   root?: string;
   signal?: AbortSignal;
+  /** Threads of a compiled step, a part of what determines a run (sums are split among them); default: the cores that the process may use. */
   threads?: number;
   listener?: RunListener;
 }
@@ -58,11 +59,11 @@ export interface FinishedRun {
  * Performs a run, goes on with it, or uses it again: its folder's name is a hash of source, settings, data, lock file and engine.
  * @throws what `train` throws; UserError when the folder can't be written or its records are damaged
  */
-export async function performRun(run: ExperimentRun, { command, fresh = false, root, signal, threads, listener }: PerformOptions): Promise<FinishedRun> {
+export async function performRun(run: ExperimentRun, { command, fresh = false, root, signal, threads = availableParallelism(), listener }: PerformOptions): Promise<FinishedRun> {
   const engine = await chooseEngine();
   const identity: RunIdentity = {
     experiment: run.experiment,
-    settings: { ...run.protocol, bits: run.label.bits, training: run.training },
+    settings: { ...run.protocol, bits: run.label.bits, training: run.training, threads },
     seed: run.training.seed,
     dataHash: sha256(run.dataHashes.join(' ')),
     sourceHash: sourceHash(),

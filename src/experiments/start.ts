@@ -3,7 +3,7 @@ import type { DetrSettings } from '../models/settings.js';
 import { backboneRun, detectorRun, modelOf, openData, type SplitSizes } from './detector-run.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
-import { shippedWeights } from './shipped-weights.js';
+import { startingWeights } from './starting-weights.js';
 
 /** Sizes of `npm start`: `minutes` is the real thing, `smoke` shows that everything runs. */
 export type StartScale = 'smoke' | 'minutes';
@@ -64,7 +64,7 @@ export async function runStart(scale: StartScale, recipe: StartRecipe, { listen,
   const detector = (experiment: string, method: string, runBits: string, training: TrainingSettings, artefact: string[], start: { id: string; parameters: ParameterValues }): ExperimentRun =>
     detectorRun({ experiment, method, bits: runBits, scale, artefact, model, training, data, batchStatistics: true, from: start });
   let start: { id: string; parameters: ParameterValues };
-  if (from === 'shipped') start = shippedWeights(scale);
+  if (from === 'shipped') start = startingWeights('shipped', model, scale);
   else {
     const backbone = await perform(backboneRun('start/backbone', scale, model, data, from.backbone));
     start = await perform(detector('start/from-nothing', 'Real-valued from nothing', '32-32-32', from.realValued, [], backbone));
