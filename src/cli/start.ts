@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import { runStart, startRecipe, startRunNames, type StartRuns, type StartScale } from '../experiments/start.js';
 import type { FinishedRun, RunListener } from '../experiments/run.js';
 import { drawFigures } from '../figures/draw.js';
-import { recordedSummaries } from '../figures/run-summaries.js';
+import { freshSummaries, recordedSummaries } from '../figures/run-summaries.js';
 import { finalEvaluation } from '../training/run-record.js';
 import { parseAssignments, type TrainingSettings } from '../training/settings.js';
 import { TrainingInterrupted } from '../training/train.js';
@@ -47,7 +47,7 @@ async function start(options: StartCommandOptions): Promise<void> {
       (signal) => runStart(options.scale, recipe, { command, fresh: options.fresh, root: options.runs, signal, listen }),
       () => process.stderr.write('\nstopping after this step …\n'),
     );
-    const files = await drawFigures({ runs: { recorded: recordedSummaries(), fresh: [runs.realValued.summary, runs.quantized.summary] }, folder: options.out });
+    const files = await drawFigures({ runs: { recorded: recordedSummaries(), fresh: freshSummaries(options.runs) }, folder: options.out });
     console.log(closingMessage(runs, files, options, (performance.now() - begun) / 1000));
   } catch (error) {
     if (!(error instanceof TrainingInterrupted)) throw error;

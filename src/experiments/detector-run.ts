@@ -8,7 +8,7 @@ import { paperQuantization } from '../models/quantization-policy.js';
 import { detrSettings, type DetrSettings } from '../models/settings.js';
 import { initialDetrParameters } from '../models/initial-parameters.js';
 import { calibrate } from '../quantizer/calibration.js';
-import { parsePrecision } from '../quantizer/precision.js';
+import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
 import { useBackend } from '../tensor/backend.js';
 import { RandomStream } from '../tensor/random.js';
 import { tf } from '../tensor/tf.js';
@@ -92,7 +92,7 @@ export function detectorRun(options: DetectorRunOptions): ExperimentRun {
 /** What is quantized and where the run starts, in words, for tables. */
 function whatIsQuantized(bits: string, startsFrom = 'random weights'): string {
   const { weightBits, activationBits, attentionBits } = parsePrecision(bits);
-  const what = weightBits === 32 ? 'nothing' : `weights ${weightBits} bit, activations ${activationBits} bit, attention ${attentionBits} bit; first convolution 8 bit; input projection and heads real-valued`;
+  const what = bits === formatPrecision(REAL) ? 'nothing' : `weights ${weightBits} bit, activations ${activationBits} bit, attention ${attentionBits} bit; first convolution 8 bit; input projection and heads real-valued`;
   return `${what}; starts from ${/^[0-9a-f]{12}$/.test(startsFrom) ? `run ${startsFrom}` : startsFrom}`;
 }
 
@@ -129,7 +129,7 @@ function takeOver(own: ParameterValues, others: ParameterValues = {}): Parameter
 /** Initial scales and offsets from the first batches (decision A4); none for a real-valued model. */
 async function quantizerParameters(values: ParameterValues, bits: string, model: DetrSettings, dataset: MiniVoc, training: TrainingSettings): Promise<ParameterValues> {
   const precision = parsePrecision(bits);
-  if (precision.weightBits === 32) return {};
+  if (formatPrecision(precision) === formatPrecision(REAL)) return {};
   await useBackend('wasm');
   const parameters = toTensors(values), side = model.imageSize;
   const batches = Array.from({ length: CALIBRATION_BATCHES }, (_, step) => batchAt(dataset, { batchSize: training.batchSize, seed: training.seed, flip: false, step }).images);

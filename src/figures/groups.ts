@@ -13,7 +13,8 @@ const SCALES: readonly Scale[] = ['smoke', 'minutes', 'gpu', 'paper'];
 /**
  * The one group of runs that an artefact shows of those given; null where it has none. Runs of different scales, data
  * sets or models are never averaged or drawn together: the largest scale is shown, and of several groups of that scale the
- * one of the run that finished last (a trial at `smoke` hides nothing). A cell that was run again with the same seed counts once, the last time.
+ * one of the run that finished last (a trial at `smoke` hides nothing). In a cell, runs of another recipe (settings, start weights) than the last one
+ * are left out, and a seed that was run again counts once, the last time.
  */
 export function groupFor(artefact: string, runs: readonly RunSummary[]): RunGroup | null {
   const groups = new Map<string, RunGroup>();
@@ -31,11 +32,13 @@ export function groupFor(artefact: string, runs: readonly RunSummary[]): RunGrou
 
 const finished = (run: RunSummary): number => Date.parse(run.finishedAt);
 
+const cellOf = (run: RunSummary): string => [run.method, run.bits, run.tau, run.lambda].join('|');
+
+/** Of each cell the runs of the recipe that finished last, each seed once. */
 function withoutReruns(runs: readonly RunSummary[]): RunSummary[] {
-  const latest = new Map<string, RunSummary>();
-  for (const run of [...runs].sort((a, b) => finished(a) - finished(b) || a.id.localeCompare(b.id))) {
-    latest.set([run.method, run.bits, run.tau, run.lambda, run.seed].join('|'), run);
-  }
+  const inOrder = [...runs].sort((a, b) => finished(a) - finished(b) || a.id.localeCompare(b.id));
+  const recipes = new Map(inOrder.map((run) => [cellOf(run), run.recipe]));
+  const latest = new Map(inOrder.filter((run) => run.recipe === recipes.get(cellOf(run))).map((run) => [`${cellOf(run)}|${run.seed}`, run]));
   return [...latest.values()];
 }
 

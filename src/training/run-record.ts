@@ -35,6 +35,8 @@ export const runSummarySchema = z
     scale: z.enum(['smoke', 'minutes', 'gpu', 'paper']),
     dataset: z.string().min(1),
     seed: z.number().int(),
+    /** First digits of the SHA-256 of all settings but the seed: runs of one recipe may be averaged over seeds. */
+    recipe: z.string().regex(/^[0-9a-f]{12}$/, 'must be 12 hexadecimal digits').optional(),
     tau: z.number().min(0).max(1).nullable(),
     lambda: z.number().nonnegative().nullable(),
     evaluations: z.array(evaluationSchema),

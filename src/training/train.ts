@@ -93,7 +93,10 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
   const state = inOneOrder(loaded?.checkpoint ?? initialState(await task.start(), isBuffer));
   let done = loaded?.checkpoint.counters.step ?? 0;
   const finished = () => ({ ...state.parameters, ...state.buffers });
-  if (loaded && done === settings.steps) return finished();
+  if (loaded && done === settings.steps) {
+    new MetricsLog(folder, loaded.checkpoint.counters.metricsBytes).close(); // as long as the checkpoint says, or an error
+    return finished();
+  }
 
   const layouts = packLayout(state.parameters, settings, task.isFrozen);
   const log = new MetricsLog(folder, loaded?.checkpoint.counters.metricsBytes ?? 0);

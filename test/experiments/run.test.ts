@@ -1,10 +1,10 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { UserError } from '../../src/errors.js';
-import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions } from '../../src/experiments/run.js';
+import { performRun, recipeOf, type ExperimentRun, type FinishedRun, type PerformOptions } from '../../src/experiments/run.js';
 import { openRun, readRun } from '../../src/training/run-folder.js';
 import type { Metrics } from '../../src/training/metrics-log.js';
 import { TrainingInterrupted } from '../../src/training/train.js';
@@ -60,13 +60,34 @@ test.before('the first run', async () => {
 test.beforeEach(enterCopy);
 
 test.serial('a run leaves its record, its log, two checkpoints and its summary, and no lock', (t) => {
-  t.deepEqual(readdirSync(first.folder).sort(), ['LAST', 'checkpoints', 'metrics.jsonl', 'run.json', 'summary.json']);
+  t.deepEqual(readdirSync(first.folder).sort(), ['LAST', 'checkpoints', 'metrics.jsonl', 'run.json', 'seconds.json', 'summary.json']);
   t.deepEqual(first.told, ['from 0']);
   t.false(first.reused);
   const { id, experiment, seed, evaluations, engine, dataset } = first.summary;
   t.deepEqual({ id, experiment, seed, dataset }, { id: path.basename(first.folder), experiment: 'test/tiny', seed: 0, dataset: 'squares' });
   t.deepEqual(evaluations.map(({ step }) => step), [2, 4]);
   t.regex(engine, /^onnxruntime-(node|web) \d/);
+});
+
+test.serial('without its summary and with a cut log: no summary without its evaluation, but one sentence', async (t) => {
+  rmSync(path.join(first.folder, 'summary.json'));
+  const log = path.join(first.folder, 'metrics.jsonl'), lines = readFileSync(log, 'utf8');
+  writeFileSync(log, lines.slice(0, 100));
+  await t.throwsAsync(perform(tinyExperiment()), { instanceOf: UserError, message: /metrics\.jsonl should have a line that ends at byte \d+/ });
+  writeFileSync(log, lines.replaceAll('evaluation', 'exaluation'));
+  await t.throwsAsync(perform(tinyExperiment()), { instanceOf: UserError, message: /metrics\.jsonl: the evaluation after step 4 is missing/ });
+  t.false(existsSync(path.join(first.folder, 'summary.json')));
+  writeFileSync(log, lines);
+  t.deepEqual((await perform(tinyExperiment())).summary.evaluations, first.summary.evaluations);
+});
+
+test.serial('a recipe is all settings but the seed, the threads and the run that it starts from', (t) => {
+  const settings = (seed: number, steps = 4, startsFrom: string | null = null, threads = 2) => ({ model: 'm', startsFrom, threads, training: { seed, steps } });
+  t.is(recipeOf(settings(0)), recipeOf(settings(1, 4, null, 1)));
+  t.not(recipeOf(settings(0)), recipeOf(settings(0, 5)));
+  t.is(recipeOf(settings(0, 4, '0123456789ab')), recipeOf(settings(1, 4, 'ba9876543210')));
+  t.not(recipeOf(settings(0, 4, "the project's weights (1)")), recipeOf(settings(0, 4, "the project's weights (2)")));
+  t.regex(first.summary.recipe!, /^[0-9a-f]{12}$/);
 });
 
 test.serial('done again it is reused, with the same weights and summary, and says what was compared', async (t) => {
@@ -213,7 +234,7 @@ test.serial('while another process trains the run: one sentence, for --fresh too
     for (const fresh of [true, false]) {
       const error = await t.throwsAsync(perform(tinyExperiment(), { fresh }), { instanceOf: UserError });
       t.is(error.message, `${first.folder} is being trained by process ${holder.pid}: wait for it or stop it; if there is no such training, delete ${path.join(first.folder, 'lock')}`);
-      t.deepEqual(readdirSync(first.folder).sort(), ['LAST', 'checkpoints', 'lock', 'metrics.jsonl', 'run.json']);
+      t.deepEqual(readdirSync(first.folder).sort(), ['LAST', 'checkpoints', 'lock', 'metrics.jsonl', 'run.json', 'seconds.json']);
     }
   } finally {
     const closed = new Promise((resolve) => holder.once('close', resolve));

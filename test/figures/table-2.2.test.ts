@@ -44,6 +44,13 @@ test('runs of different scales or data sets are never averaged: the largest scal
   }
 });
 
+test('runs of another recipe than the last one are no seeds of a cell', (t) => {
+  const old = madeUpRun({ ap50: 0.2, seed: 1, recipe: '0'.repeat(12) }), now = { recipe: '1'.repeat(12), finishedAt: '2026-11-23T09:00:00Z' };
+  const { fresh } = cellOf(table22(paper, { recorded: [], fresh: [old, madeUpRun({ ap50: 0.6, ...now }), madeUpRun({ ap50: 0.8, seed: 2, ...now })] }), 'Baseline', '2-2-8');
+  t.is(fresh!.test.n, 2);
+  t.true(Math.abs(fresh!.test.mean - 70) < 1e-9);
+});
+
 test('a run made again counts once, the last time; runs of other artefacts do not count', (t) => {
   const again = [
     madeUpRun({ ap50: 0.6, finishedAt: '2026-11-23T09:00:00Z', id: 'new' }),

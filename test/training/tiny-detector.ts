@@ -59,7 +59,7 @@ export function tinyTask(bits: string, settings = tinySettings()): TrainingTask 
     model: tinyModel, quantization, dataset: squares, settings, batchStatistics: true,
     start: async () => {
       const values = initialDetrParameters(tinyModel, new RandomStream(settings.seed, 1));
-      return precision.weightBits === 32 ? values : { ...values, ...(await quantizers(values, bits)) };
+      return bits === '32-32-32' ? values : { ...values, ...(await quantizers(values, bits)) };
     },
     evaluate: async (parameters, step) => {
       const { ap, ap50 } = await evaluator.evaluate(parameters, squares);
