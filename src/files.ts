@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { UserError, messageOf } from './errors.js';
 
@@ -17,25 +17,60 @@ export function sha256(data: Uint8Array | string): string {
  * @throws UserError when the file can't be written (disk full, no permission); nothing is left behind then.
  */
 export function writeFileAtomic(file: string, data: Uint8Array | string): void {
-  const aside = `${file}.${process.pid}.tmp`;
+  writeFilesAtomic([[file, data]]);
+}
+
+/**
+ * Writes files that belong together, each as {@link writeFileAtomic} does: all are written aside and flushed before the first is
+ * renamed. Missing folders are made.
+ * @throws UserError when one can't be written; every file of the set has its old content then, and nothing is left behind.
+ */
+export function writeFilesAtomic(files: readonly (readonly [file: string, data: Uint8Array | string])[]): void {
+  const set = files.map(([file, data]) => ({ file, data, aside: `${file}.${process.pid}.tmp`, old: `${file}.${process.pid}.old.tmp` }));
+  const removeOld = (): void => set.forEach(({ old }) => tolerate(() => rmSync(old, { force: true })));
+  const renamed: typeof set = [];
+  let current = '';
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
-    const handle = openSync(aside, 'w');
-    try {
-      const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : data;
-      for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at, bytes.length - at);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
+    for (const { file, data, aside } of set) {
+      current = file;
+      writeFlushed(aside, data);
     }
-    renameSync(aside, file);
+    for (const { file, old } of set.slice(0, -1)) { // nothing can fail after the last one's rename
+      current = file;
+      if (existsSync(file)) copyFileSync(file, old);
+    }
+    for (const one of set) {
+      current = one.file;
+      renameSync(one.aside, one.file);
+      renamed.push(one);
+    }
   } catch (error) {
-    try {
-      rmSync(aside, { force: true });
-    } catch {
-      // there is no such folder: the first error says more
-    }
-    throw new UserError(`${file} can't be written (${messageOf(error)}): free some space or choose another folder, then start again`);
+    for (const { file, old } of renamed) tolerate(() => (existsSync(old) ? renameSync(old, file) : rmSync(file)));
+    for (const { aside } of set) tolerate(() => rmSync(aside, { force: true }));
+    removeOld();
+    throw new UserError(`${current} can't be written (${messageOf(error)}): free some space or choose another folder, then start again`);
+  }
+  if (set.length > 1) removeOld();
+}
+
+function writeFlushed(file: string, data: Uint8Array | string): void {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const handle = openSync(file, 'w');
+  try {
+    const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : data;
+    for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at, bytes.length - at);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Cleaning up after an error: that first error says more than one of this. */
+function tolerate(cleanUp: () => void): void {
+  try {
+    cleanUp();
+  } catch {
+    // e.g. there is no such folder
   }
 }
 

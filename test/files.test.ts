@@ -1,10 +1,10 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { UserError } from '../src/errors.js';
-import { readJson, sha256, writeFileAtomic } from '../src/files.js';
-import { diesAt } from './training/crash.js';
+import { readJson, sha256, writeFileAtomic, writeFilesAtomic } from '../src/files.js';
+import { diesAt, interceptFiles } from './training/crash.js';
 
 const newFolder = (): string => mkdtempSync(path.join(tmpdir(), 'qdetr-files-'));
 
@@ -51,6 +51,54 @@ test('what can not be written is one sentence, and leaves nothing', (t) => {
   t.throws(() => writeFileAtomic(file, 'new'), { instanceOf: UserError, message: /ENOSPC/ });
   t.deepEqual(readdirSync(folder), ['x']);
   t.is(readFileSync(file, 'utf8'), 'old');
+});
+
+/** A folder with the old files of a set (c is new in the next one), and what it holds. */
+function oldSet(): { folder: string; set: [string, string][]; holds: () => Record<string, string> } {
+  const folder = newFolder();
+  for (const name of ['a', 'b', 'd']) writeFileSync(path.join(folder, name), `old ${name}`);
+  const holds = () => Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(path.join(folder, name), 'utf8')]));
+  return { folder, set: ['a', 'b', 'c', 'd'].map((name) => [path.join(folder, name), `new ${name}`]), holds };
+}
+const OLD = { a: 'old a', b: 'old b', d: 'old d' };
+
+test('a set is written, and replaced, and nothing else stays', (t) => {
+  const { folder, set, holds } = oldSet();
+  writeFilesAtomic([...set, [path.join(folder, 'more/e'), 'new e']]);
+  t.deepEqual(readdirSync(path.join(folder, 'more')), ['e']);
+  rmSync(path.join(folder, 'more'), { recursive: true });
+  t.deepEqual(holds(), { a: 'new a', b: 'new b', c: 'new c', d: 'new d' });
+});
+
+for (const operation of ['openSync', 'writeSync', 'fsyncSync', 'renameSync'] as const) {
+  test.serial(`a set of four of which any ${operation} fails: every file is as it was, and nothing is left behind`, (t) => {
+    for (let n = 0; n < 4; n++) {
+      const { set, holds } = oldSet();
+      let calls = 0;
+      const end = interceptFiles(({ name, writeHalf }) => {
+        if (name !== operation || calls++ !== n) return;
+        writeHalf();
+        throw new Error('ENOSPC: no space left on device');
+      });
+      try {
+        t.throws(() => writeFilesAtomic(set), { instanceOf: UserError, message: `${set[n][0]} can't be written (ENOSPC: no space left on device): free some space or choose another folder, then start again` });
+      } finally {
+        end();
+      }
+      t.deepEqual(holds(), OLD, `${operation} ${n}`);
+    }
+  });
+}
+
+test('a set whose last, or first, target is a folder changes nothing', (t) => {
+  for (const at of [0, 3]) {
+    const { set, holds } = oldSet();
+    rmSync(set[at][0]);
+    mkdirSync(path.join(set[at][0], 'inside'), { recursive: true });
+    t.throws(() => writeFilesAtomic(set), { instanceOf: UserError, message: /can't be written \(/ });
+    rmSync(set[at][0], { recursive: true });
+    t.deepEqual(holds(), Object.fromEntries(Object.entries(OLD).filter(([name]) => name !== path.basename(set[at][0]))), String(at));
+  }
 });
 
 test('JSON that is missing or broken is one sentence with the remedy', (t) => {

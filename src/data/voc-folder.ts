@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { UserError } from '../errors.js';
@@ -8,6 +8,11 @@ import { vocAnnotationXml } from './voc-annotation.js';
 
 /** Quality of the exported JPEG files; colours are not subsampled. */
 const JPEG_QUALITY = 95;
+
+/** Folders of a VOC folder. */
+const PARTS = ['JPEGImages', 'Annotations', 'ImageSets'] as const;
+
+interface VocFolderSettings { folder: string; split: string; count: number }
 
 /** What a class list says of an image: 1 shown, 0 shown only as difficult, -1 not shown (VOC's convention). */
 function presence(labels: readonly { label: number; difficult: boolean }[], label: number): 1 | 0 | -1 {
@@ -21,11 +26,21 @@ function presence(labels: readonly { label: number; difficult: boolean }[], labe
  * @param dataset images with boxes
  * @param settings `folder` must be new or empty; `split` names the lists; `count` images are written
  * @param log called after every hundredth image
- * @throws UserError when the folder isn't empty or can't be written
+ * @throws UserError when the folder isn't empty or can't be written; what was written of it is removed then
  */
-export async function writeVocFolder(dataset: DetectionDataset, { folder, split, count }: { folder: string; split: string; count: number }, log: (line: string) => void): Promise<void> {
+export async function writeVocFolder(dataset: DetectionDataset, { folder, split, count }: VocFolderSettings, log: (line: string) => void): Promise<void> {
   if (existsSync(folder) && (!statSync(folder).isDirectory() || readdirSync(folder).length > 0))
     throw new UserError(`--out ${folder} is not an empty folder: name a new one, or empty it first`);
+  const isNew = !existsSync(folder);
+  try {
+    await writeParts(dataset, { folder, split, count }, log);
+  } catch (error) {
+    for (const part of isNew ? [folder] : PARTS.map((name) => path.join(folder, name))) rmSync(part, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function writeParts(dataset: DetectionDataset, { folder, split, count }: VocFolderSettings, log: (line: string) => void): Promise<void> {
   const shown: { id: string; objects: { label: number; difficult: boolean }[] }[] = [];
   for (let index = 0; index < count; index++) {
     const sample = dataset.sample(index);

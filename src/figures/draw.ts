@@ -1,6 +1,4 @@
-import path from 'node:path';
 import { UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
 import { figure212a } from './figure-2.12a.js';
 import { figure212b } from './figure-2.12b.js';
 import { paperValues } from './paper-values.js';
@@ -35,15 +33,11 @@ export async function drawFigures({ only, runs = runSummaries(), folder = 'figur
 }
 
 const draw: Record<Artefact, (runs: RunSummaries, folder: string) => Promise<string[]>> = {
-  'table-2.2': async (runs, folder) => {
+  'table-2.2': (runs, folder) => {
     const paper = paperValues();
     const table = table22(paper, runs);
-    const texts: [string, string][] = [
-      ['table-2.2.md', table22Markdown(table)],
-      ['table-2.2.json', table22Json(table, paper)],
-    ];
-    for (const [name, text] of texts) writeFileAtomic(path.join(folder, name), text);
-    return [...texts.map(([name]) => path.join(folder, name)), ...(await writeFigure('table-2.2', table22Chart(table), folder))];
+    const texts = [['table-2.2.md', table22Markdown(table)], ['table-2.2.json', table22Json(table, paper)]] as const;
+    return writeFigure('table-2.2', table22Chart(table), folder, texts);
   },
   'figure-2.12a': (runs, folder) => writeFigure('figure-2.12a', figure212a(paperValues(), runs), folder),
   'figure-2.12b': (runs, folder) => writeFigure('figure-2.12b', figure212b(runs), folder),

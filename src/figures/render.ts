@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Resvg } from '@resvg/resvg-js';
 import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
-import { writeFileAtomic } from '../files.js';
+import { writeFilesAtomic } from '../files.js';
 import { textWidth } from './text-width.js';
 
 /** A figure: a Vega-Lite 5 specification with its data inside. */
@@ -58,19 +58,20 @@ export async function renderFigure(figure: Figure, scale = 2): Promise<{ svg: st
 }
 
 /**
- * Writes `folder`/`name`.vl.json, .svg and .png, each atomically, and returns their paths.
- * @throws UserError when a file can't be written.
+ * Writes `folder`/`name`.vl.json, .svg and .png, and what else belongs to the figure, as one set: all of it or nothing.
+ * @param more further files of the set: name in `folder`, and text
+ * @returns the paths, those of `more` first
+ * @throws UserError when a file can't be written; the set that was there stays.
  */
-export async function writeFigure(name: string, figure: Figure, folder = 'figures'): Promise<string[]> {
+export async function writeFigure(name: string, figure: Figure, folder = 'figures', more: readonly (readonly [name: string, text: string])[] = []): Promise<string[]> {
   const { svg, png } = await renderFigure(figure);
-  const files: [string, string | Uint8Array][] = [
+  const files: (readonly [string, string | Uint8Array])[] = [
+    ...more,
     [`${name}.vl.json`, `${JSON.stringify(figure, null, 2)}\n`],
     [`${name}.svg`, `${svg}\n`],
     [`${name}.png`, png],
   ];
-  return files.map(([file, content]) => {
-    const target = path.join(folder, file);
-    writeFileAtomic(target, content);
-    return target;
-  });
+  const set = files.map(([file, content]) => [path.join(folder, file), content] as const);
+  writeFilesAtomic(set);
+  return set.map(([file]) => file);
 }

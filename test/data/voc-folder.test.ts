@@ -10,6 +10,7 @@ import { parseVocAnnotation, vocAnnotationXml } from '../../src/data/voc-annotat
 import { VOC_CLASSES } from '../../src/data/voc-classes.js';
 import { writeVocFolder } from '../../src/data/voc-folder.js';
 import { UserError } from '../../src/errors.js';
+import { interceptFiles } from '../training/crash.js';
 
 test('by hand: pixels 10 to 19 from the left become xmin 11 and xmax 20', (t) => {
   const xml = vocAnnotationXml({ id: 'a', image: new Uint8Array(0), objects: [{ label: 7, box: [10, 0, 20, 1], difficult: true, truncated: false, occluded: true, crowd: false }] }, 64, VOC_CLASSES, 'MiniVOC');
@@ -73,4 +74,32 @@ test('an exported folder holds the images, their annotations and the lists, and 
     rmSync(parent, { recursive: true });
   }
   t.false(existsSync(parent));
+});
+
+test.serial('a full disk, early or late: nothing of the export stays, and repeating it works', async (t) => {
+  const parent = mkdtempSync(path.join(os.tmpdir(), 'qdetr-voc-'));
+  const dataset = openMiniVoc({ size: 64, split: 'val' });
+  const exportTo = (folder: string): Promise<void> => writeVocFolder(dataset, { folder, split: 'val', count: 2 }, () => undefined);
+  try {
+    for (const full of [0, 3, 20]) {
+      const isThere = path.join(parent, `there-${full}`), isNew = path.join(parent, `new-${full}`);
+      mkdirSync(isThere);
+      for (const folder of [isThere, isNew]) {
+        let left = full;
+        const end = interceptFiles(({ name }) => {
+          if (name === 'writeSync' && left-- <= 0) throw new Error('ENOSPC: no space left on device');
+        });
+        try {
+          await t.throwsAsync(exportTo(folder), { instanceOf: UserError, message: /can't be written \(ENOSPC/ });
+        } finally {
+          end();
+        }
+        t.deepEqual(existsSync(folder) && readdirSync(folder), folder === isThere ? [] : false);
+        await exportTo(folder);
+        t.deepEqual(readdirSync(folder).sort(), ['Annotations', 'ImageSets', 'JPEGImages']);
+      }
+    }
+  } finally {
+    rmSync(parent, { recursive: true });
+  }
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
@@ -107,6 +107,18 @@ test('drawFigures writes every file of every artefact, or those of one', async (
   ]);
   const specification = JSON.parse(readFileSync(path.join(folder, 'table-2.2.vl.json'), 'utf8')) as { $schema: string };
   t.is(specification.$schema, 'https://vega.github.io/schema/vega-lite/v5.json');
+});
+
+test('where one file of an artefact can not be written, its others stay as they were', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'qdetr-figures-'));
+  await drawFigures({ only: 'table-2.2', runs: states.empty, folder });
+  rmSync(path.join(folder, 'table-2.2.png'));
+  mkdirSync(path.join(folder, 'table-2.2.png/inside'), { recursive: true });
+  const holds = () => ['md', 'json', 'vl.json', 'svg'].map((type) => readFileSync(path.join(folder, `table-2.2.${type}`), 'utf8'));
+  const before = holds(), names = readdirSync(folder);
+  await t.throwsAsync(drawFigures({ only: 'table-2.2', runs: states.full, folder }), { instanceOf: UserError, message: /table-2\.2\.png can't be written/ });
+  t.deepEqual(holds(), before);
+  t.deepEqual(readdirSync(folder), names);
 });
 
 test('an unknown artefact is named and the known ones listed', async (t) => {
