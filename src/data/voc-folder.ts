@@ -35,7 +35,11 @@ export async function writeVocFolder(dataset: DetectionDataset, { folder, split,
   try {
     await writeParts(dataset, { folder, split, count }, log);
   } catch (error) {
-    for (const part of isNew ? [folder] : PARTS.map((name) => path.join(folder, name))) rmSync(part, { recursive: true, force: true });
+    try {
+      for (const part of isNew ? [folder] : PARTS.map((name) => path.join(folder, name))) rmSync(part, { recursive: true, force: true });
+    } catch {
+      // the first error says more
+    }
     throw error;
   }
 }

@@ -70,6 +70,7 @@ test('an exported folder holds the images, their annotations and the lists, and 
     await t.notThrowsAsync(writeVocFolder(dataset, { folder: path.join(parent, 'empty'), split: 'val', count: 1 }, () => undefined));
     writeFileSync(path.join(parent, 'file'), 'x');
     await t.throwsAsync(writeVocFolder(dataset, { folder: path.join(parent, 'file'), split: 'val', count: 1 }, () => undefined), { instanceOf: UserError });
+    await t.throwsAsync(writeVocFolder(dataset, { folder: path.join(parent, 'file/voc'), split: 'val', count: 1 }, () => undefined), { instanceOf: UserError, message: /can't be written/ });
   } finally {
     rmSync(parent, { recursive: true });
   }
