@@ -22,12 +22,14 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
  */
 export async function main(args: readonly string[], known = commands): Promise<number> {
   const wanted = args.length > 0 && Object.hasOwn(known, args[0]) ? args[0] : undefined;
+  let refusedBy = '';
   try {
     const program = await assemble(wanted === undefined ? Object.values(known) : [known[wanted]]);
+    inOneStyle(program, (words) => (refusedBy = words));
     await program.parseAsync(args.length > 0 ? [...args] : ['--help'], { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    return report(error, wanted);
+    return report(error, refusedBy);
   }
 }
 
@@ -37,23 +39,29 @@ async function assemble(wanted: readonly (() => Promise<AddCommand>)[]): Promise
     .description('Q-DETR, step by step: low-bit detection transformers, their training and the figures of the paper')
     .addHelpText('after', "\n'npx qdetr <command> --help' shows what a command can do.");
   for (const load of wanted) (await load())(program);
-  inOneStyle(program);
   return program;
 }
 
-/** Commander's own errors come back as exceptions, for this command and those below it; unknown words are errors. */
-function inOneStyle(command: Command): void {
-  command.exitOverride().helpCommand(false).configureOutput({ outputError: () => {} }).allowExcessArguments(false);
-  command.commands.forEach(inOneStyle);
+/**
+ * Commander's own errors come back as exceptions, for this command and those below it; unknown words are errors.
+ * @param onError hears the words of the command that an error is of, e.g. `data export `
+ */
+function inOneStyle(command: Command, onError: (words: string) => void, words = ''): void {
+  const throwOn = (error: CommanderError): never => {
+    onError(words);
+    throw error;
+  };
+  command.exitOverride(throwOn).helpCommand(false).configureOutput({ outputError: () => {} }).allowExcessArguments(false);
+  for (const below of command.commands) inOneStyle(below, onError, `${words}${below.name()} `);
 }
 
-/** Prints an error as its reader needs it. @returns the exit code */
-function report(error: unknown, command?: string): number {
+/** Prints an error as its reader needs it. @param refusedBy words of the command whose line is wrong @returns the exit code */
+function report(error: unknown, refusedBy: string): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     if (error.code === 'commander.help') return 1; // a command that needs a second word: its help has been printed
     const message = oneLine(error.message).replace(/^error: /, '').replace(/\.$/, '').replace(/ \(Did you mean (.*)\?\)$/, ", did you mean '$1'?");
-    console.error(`error: ${message}${message.endsWith('?') ? ' See' : ': see'} 'npx qdetr ${command ? `${command} ` : ''}--help'`);
+    console.error(`error: ${message}${message.endsWith('?') ? ' See' : ': see'} 'npx qdetr ${refusedBy}--help'`);
   } else if (error instanceof UserError) {
     console.error(`error: ${oneLine(error.message)}`);
   } else {

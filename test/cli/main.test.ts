@@ -15,7 +15,7 @@ const known = {
     });
   },
   data: async () => (program: Command) => {
-    program.command('data').command('export').action(() => {});
+    program.command('data').command('export').requiredOption('--out <folder>').action(() => {});
   },
 };
 
@@ -55,6 +55,7 @@ test.serial('what the command line does not know is named, with the nearest thin
     [['train', 'a', 'b'], "error: too many arguments for 'train'. Expected 1 argument but got 2: see 'npx qdetr train --help'"],
     [['train', 'f', '--seed'], "error: option '--seed <n>' argument missing: see 'npx qdetr train --help'"],
     [['data', 'exprot'], "error: unknown command 'exprot', did you mean 'export'? See 'npx qdetr data --help'"],
+    [['data', 'export'], "error: required option '--out <folder>' not specified: see 'npx qdetr data export --help'"],
     [['__proto__'], "error: unknown command '__proto__': see 'npx qdetr --help'"],
   ];
   for (const [args, line] of cases) t.deepEqual(await run(...args), { code: 1, lines: [line] }, args.join(' '));
