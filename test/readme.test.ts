@@ -57,7 +57,7 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   'npm run notebooks': { why: 'it takes minutes and writes into the notebooks: each is run at smoke size elsewhere' },
   'npx qdetr notebooks': { why: 'as npm run notebooks' },
   'npx qdetr notebooks --check': { why: 'it takes minutes' },
-  'npx qdetr notebooks --check notebooks/00-start.ipynb': { file: 'test/notebooks/runner.test.ts', holds: /executeNotebook\(file, \{ check: true \}\)/ },
+  'npx qdetr notebooks --check notebooks/00-start.ipynb': { file: 'test/notebooks/committed.test.ts', holds: /executeNotebook\('notebooks\/00-start\.ipynb', \{ check: true, smoke: false \}\)/ },
   'npx qdetr notebooks --smoke notebooks/01-quantizer.ipynb': { file: 'test/notebooks/committed.test.ts', holds: /executeNotebook\(file, \{ smoke: true \}\)/ },
   'npm run bench': { file: 'test/bench/run.test.ts', holds: /test\/bench\/run\.ts/ },
   'npm run typecheck': { file: 'test/run.ts', holds: /typescript\/bin\/tsc', '--noEmit'/ },

@@ -12,6 +12,11 @@ test('there are notebooks, and 00-start is the first', (t) => {
   t.is(files.sort()[0], 'notebooks/00-start.ipynb');
 });
 
+test.serial('00-start: run in full, it gives the outputs that are committed', async (t) => {
+  t.timeout(240_000);
+  t.is(await executeNotebook('notebooks/00-start.ipynb', { check: true, smoke: false }), 'notebooks/00-start.ipynb: as committed');
+});
+
 for (const file of files) {
   const notebook = readNotebook(file);
   const code = notebook.cells.filter((cell) => cell.cell_type === 'code');
