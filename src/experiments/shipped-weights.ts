@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { UserError, messageOf } from '../errors.js';
@@ -31,10 +31,12 @@ export interface ShippedWeights {
 
 /**
  * The real-valued detector of a scale that comes with the project, checked against its SHA-256.
- * @throws UserError when there is none, or it is damaged
+ * @throws UserError when there is none (it names the scales that there are), or it is damaged
  */
 export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
   const manifestFile = path.join(folder, `minivoc-${scale}.json`);
+  const others = existsSync(manifestFile) ? [] : scalesIn(folder);
+  if (others.length > 0) throw new UserError(`no weights of scale ${scale} come with the project, only of ${others.join(', ')} (${folder}): choose one of these with --scale, or other weights with --from`);
   const manifest = parseStrictly(manifestSchema, readJson(manifestFile, RESTORE), manifestFile, RESTORE);
   const file = path.join(folder, manifest.file);
   let bytes: Uint8Array;
@@ -46,4 +48,10 @@ export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
   const hash = sha256(bytes);
   if (hash !== manifest.sha256) throw new UserError(`${file} is damaged (its SHA-256 is ${hash.slice(0, 12)}…, ${manifestFile} says ${manifest.sha256.slice(0, 12)}…): ${RESTORE}`);
   return { id: `the project's weights (${hash.slice(0, 12)})`, parameters: readParameters(file).parameters, ap50: manifest.ap50 };
+}
+
+/** Scales whose weights come with the project. */
+function scalesIn(folder: string): string[] {
+  const files = existsSync(folder) ? readdirSync(folder) : [];
+  return files.flatMap((name) => /^minivoc-(\w+)\.json$/.exec(name)?.[1] ?? []).sort();
 }
