@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
@@ -93,7 +93,7 @@ export function runFolder(id: string, root = RUNS_FOLDER): string {
 /**
  * Makes the folder of a run with its run.json, or finds the one that is there.
  * @param command the command line that starts it, for the reader
- * @throws UserError when it can't be written, or when its run.json is damaged
+ * @throws UserError when it can't be written, when the folder of runs is a file, or when its run.json is damaged
  */
 export function openRun(identity: RunIdentity, command: string, root = RUNS_FOLDER): { folder: string; description: RunDescription; isNew: boolean } {
   const id = runId(identity);
@@ -114,8 +114,9 @@ export function openRun(identity: RunIdentity, command: string, root = RUNS_FOLD
   return { folder, description, isNew: true };
 }
 
-/** What run.json of a run folder says; null where there is none. @throws UserError that names file and key when it is damaged */
+/** What run.json of a run folder says; null where there is none. @throws UserError that names file and key when it is damaged, or the folder of runs where that is a file */
 export function readRun(folder: string): RunDescription | null {
+  refuseFile(path.dirname(folder));
   const file = path.join(folder, 'run.json');
   if (!existsSync(file)) return null;
   const description = parseStrictly(descriptionSchema, readJson(file, TRAIN_AGAIN), file, TRAIN_AGAIN);
@@ -124,11 +125,16 @@ export function readRun(folder: string): RunDescription | null {
   return description;
 }
 
-/** All runs in a folder of runs, the oldest first. @throws UserError when one's run.json is damaged */
+/** All runs in a folder of runs, the oldest first. @throws UserError when it is a file, or one's run.json is damaged */
 export function listRuns(root = RUNS_FOLDER): RunDescription[] {
+  refuseFile(root);
   if (!existsSync(root)) return [];
   const runs = readdirSync(root).flatMap((id) => readRun(runFolder(id, root)) ?? []);
   return runs.sort((a, b) => (a.startedAt === b.startedAt ? (a.id < b.id ? -1 : 1) : a.startedAt < b.startedAt ? -1 : 1));
+}
+
+function refuseFile(root: string): void {
+  if (existsSync(root) && !statSync(root).isDirectory()) throw new UserError(`${root} is a file, but runs go into a folder: name a folder with --runs, or move the file away`);
 }
 
 /** Writes summary.json: what makes a run a finished one. @throws UserError when it can't be written or contradicts its schema */

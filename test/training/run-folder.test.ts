@@ -167,8 +167,11 @@ test('a summary makes a run a finished one; a wrong or damaged one is refused', 
 test('a folder that can not be made is one sentence', (t) => {
   const root = path.join(newRoot(), 'file');
   writeFileSync(root, '');
-  for (const action of [() => openRun(identity, 'c', root), () => lockRun(path.join(root, 'x')), () => new MetricsLog(path.join(root, 'x'))]) {
+  for (const action of [() => writeSummary(path.join(root, 'x'), summary), () => lockRun(path.join(root, 'x')), () => new MetricsLog(path.join(root, 'x'))]) {
     t.throws(action, { instanceOf: UserError, message: /file.* can't be written \((ENOTDIR|EEXIST|ENOENT).*\): free some space or/ });
+  }
+  for (const action of [() => openRun(identity, 'c', root), () => readRun(path.join(root, 'x')), () => listRuns(root)]) {
+    t.throws(action, { instanceOf: UserError, message: `${root} is a file, but runs go into a folder: name a folder with --runs, or move the file away` });
   }
 });
 
