@@ -77,7 +77,7 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
   const nearest = nearestRun(listRuns(root), identity);
   const { folder, description } = openRun(identity, command, root);
   const finished = readSummary(folder);
-  if (nearest) listener?.reuse?.(describeReuse(nearest, identity).reason);
+  if (nearest) listener?.reuse?.(describeReuse(nearest, identity, finished && { folder, steps: run.training.steps }).reason);
   if (finished) {
     const loaded = loadCheckpoint(folder, id);
     const { parameters, buffers, counters } = loaded?.checkpoint ?? {};

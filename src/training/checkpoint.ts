@@ -90,6 +90,12 @@ export function loadCheckpoint(folder: string, runId: string): { checkpoint: Che
   throw new UserError(`${faults.join('; ')}: ${TRAIN_AGAIN}`);
 }
 
+/** Whether the newest checkpoint of a run folder is of this step and undamaged. @throws UserError when LAST is damaged */
+export function hasCheckpoint(folder: string, step: number): boolean {
+  const newest = readPointer(folder)?.[0];
+  return newest?.step === step && typeof readSound(checkpointFile(folder, newest.file), newest.sha256) !== 'string';
+}
+
 /** A file's bytes, or what is wrong with it. */
 function readSound(file: string, hash: string): Uint8Array | string {
   let bytes: Uint8Array;

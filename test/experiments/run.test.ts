@@ -139,7 +139,7 @@ test.serial('stopped and started again: it goes on, to the same numbers', async 
   await t.throwsAsync(perform(tinyExperiment(), { fresh: true, signal: controller.signal, listener: { step: (done) => done === 3 && controller.abort() } }), { instanceOf: TrainingInterrupted });
   const again = await perform(tinyExperiment());
   t.deepEqual(again.steps, [4]);
-  t.deepEqual(again.told, [`run ${first.id} of test/tiny is reused: source, settings, data, lock file and engine are unchanged`, 'from 3']);
+  t.deepEqual(again.told, [`run ${first.id} of test/tiny is resumed: source, settings, data, lock file and engine are unchanged`, 'from 3']);
   t.deepEqual(again.parameters, first.parameters);
   t.deepEqual(again.summary.evaluations, first.summary.evaluations);
 });
@@ -159,6 +159,7 @@ test.serial("a finished run whose last checkpoint is damaged falls back to the o
   const again = await perform(tinyExperiment());
   t.false(again.reused);
   t.deepEqual(again.steps, [3, 4]);
+  t.is(again.told[0], `run ${first.id} of test/tiny is resumed: source, settings, data, lock file and engine are unchanged`);
   t.true(again.told.includes(`${newest} is damaged (its SHA-256 is not the one in LAST): going on from step 2`), again.told.join('\n'));
   t.deepEqual(again.parameters, first.parameters);
   t.true((await perform(tinyExperiment())).reused);

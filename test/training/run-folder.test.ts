@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { UserError } from '../../src/errors.js';
+import { saveCheckpoint } from '../../src/training/checkpoint.js';
 import { MetricsLog } from '../../src/training/metrics-log.js';
 import { describeReuse, nearestRun } from '../../src/training/reuse.js';
 import { canonicalJson, listRuns, lockHash, openRun, readRun, readSummary, runId, sourceHash, writeSummary, type RunIdentity } from '../../src/training/run-folder.js';
@@ -34,25 +35,32 @@ for (const [difference, wanted, sentence] of others) {
   test(`another ${difference} makes another run, and the reason names it and nothing else`, (t) => {
     t.not(runId(wanted), runId(identity));
     const { description } = openRun(identity, 'c', newRoot());
-    const { reused, changed, reason } = describeReuse(description, wanted);
+    const { reused, changed, reason } = describeReuse(description, wanted, null);
     t.false(reused);
     t.deepEqual<string[], string[]>(changed, [difference]);
     t.regex(reason, new RegExp(`^run ${description.id} of toy is not reused: ${sentence.source}$`));
   });
 }
 
-test('an unchanged run is reused, and the reason says what was compared', (t) => {
-  const { description } = openRun(identity, 'c', newRoot());
-  t.deepEqual(describeReuse(description, { ...identity, settings: { ...identity.settings } }), {
-    reused: true,
-    changed: [],
-    reason: `run ${description.id} of toy is reused: source, settings, data, lock file and engine are unchanged`,
-  });
+test('an unchanged run is reused, and the reason says what was compared; unfinished or damaged it is resumed', (t) => {
+  const { description, folder } = openRun(identity, 'c', newRoot());
+  const unchanged = (use: string) => ({ reused: true, changed: [], reason: `run ${description.id} of toy is ${use}: source, settings, data, lock file and engine are unchanged` });
+  const described = (finished: Parameters<typeof describeReuse>[2]) => describeReuse(description, { ...identity, settings: { ...identity.settings } }, finished);
+  t.deepEqual(described(null), unchanged('resumed'));
+  t.deepEqual(described({ folder, steps: 12 }), unchanged('resumed'), 'no checkpoint');
+  const counters = { seed: 5, step: 12, epoch: 1, positionInEpoch: 0, metricsBytes: 0 };
+  saveCheckpoint(folder, { runId: description.id, counters, parameters: { w: { shape: [1], data: Float32Array.of(3) } }, firstMoments: {}, secondMoments: {}, buffers: {} });
+  t.deepEqual(described({ folder, steps: 12 }), unchanged('reused'));
+  t.deepEqual(described({ folder, steps: 13 }), unchanged('resumed'), 'of another step');
+  t.deepEqual(described(null), unchanged('resumed'), 'no summary');
+  const [name] = readdirSync(path.join(folder, 'checkpoints'));
+  writeFileSync(path.join(folder, 'checkpoints', name), 'x');
+  t.deepEqual(described({ folder, steps: 12 }), unchanged('resumed'), 'damaged');
 });
 
 test('several changes are named together', (t) => {
   const { description } = openRun(identity, 'c', newRoot());
-  const { changed, reason } = describeReuse(description, { ...identity, sourceHash: 'e'.repeat(64), dataHash: 'e'.repeat(64) });
+  const { changed, reason } = describeReuse(description, { ...identity, sourceHash: 'e'.repeat(64), dataHash: 'e'.repeat(64) }, null);
   t.deepEqual<string[], string[]>(changed, ['source', 'data']);
   t.regex(reason, /not reused: the source in src\/ changed; the data changed$/);
 });
