@@ -19,7 +19,7 @@ test.serial('Ctrl-C: stops after the step with a checkpoint and exit code 130, a
   t.regex(stderr, /stopping after this step …/);
   const [, step, stoppedIn] = /Stopped after step (\d) of this run; its checkpoint is in (\S+)\. The same command goes on from there\.\n$/.exec(stdout) ?? [];
   t.true(Number(step) >= 1 && Number(step) < 8, stdout);
-  t.deepEqual(readdirSync(stoppedIn).sort(), ['LAST', 'checkpoints', 'metrics.jsonl', 'run.json']);
+  t.deepEqual(readdirSync(stoppedIn).sort(), ['LAST', 'checkpoints', 'metrics.jsonl', 'run.json', 'seconds.json']);
   t.false(existsSync(out), 'no figure of half a run');
 });
 
