@@ -1,22 +1,27 @@
 import type { RunListener } from '../experiments/run.js';
 import type { TrainingSettings } from '../training/settings.js';
-import { Progress } from './progress.js';
+import { formatDuration, Progress } from './progress.js';
 
 /** A share as figures print it, in percent with one decimal. */
 export const percent = (share: number): string => (100 * share).toFixed(1);
 
-/** Tells on the terminal how a run goes: what is reused and why, progress with the time left, average precision. */
-export function runListener(name: string, training: TrainingSettings): RunListener {
-  let progress: Progress | undefined;
+/**
+ * Tells on the terminal how a run goes: what is reused and why, progress with the time left, average precision.
+ * @param stepsAfter what comes after this run, in steps of this run: with it, the line estimates the time left for everything
+ */
+export function runListener(name: string, training: TrainingSettings, stepsAfter = 0): RunListener {
+  let progress: Progress | undefined, begun = 0, start = 0;
   return {
     reuse: (reason) => console.log(`${name}: ${reason}.`),
     started: (from, note) => {
       if (note) console.log(`${name}: ${note}.`);
       if (from > 0) console.log(`${name}: going on from step ${from}.`);
+      [begun, start] = [performance.now(), from];
       progress = new Progress({ label: name, total: training.steps, unit: 'steps', start: from });
     },
     step: (done, loss) => {
-      const note = `loss ${loss.toFixed(2)}`;
+      const all = ((performance.now() - begun) / (done - start) / 1000) * (training.steps - done + stepsAfter);
+      const note = `loss ${loss.toFixed(2)}${stepsAfter > 0 && done - start > 5 ? `, all in ${formatDuration(all)}` : ''}`;
       if (done === training.steps) progress?.finish(note);
       else progress?.update(done, note);
     },

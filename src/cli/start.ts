@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { runStart, startRecipe, startRunNames, type StartRuns, type StartScale } from '../experiments/start.js';
+import { runStart, startRecipe, startCosts, startRunNames, type StartRuns, type StartScale } from '../experiments/start.js';
 import type { FinishedRun, RunListener } from '../experiments/run.js';
 import { drawFigures } from '../figures/draw.js';
 import { freshSummaries, recordedSummaries } from '../figures/run-summaries.js';
@@ -27,7 +27,7 @@ export function startCommand(program: Command): void {
     .description('train a real-valued and a 2-bit detector on this machine and redraw Table 2.2 and Fig. 2.12')
     .option('--fresh', 'train again what is there already')
     .option('--from-scratch', 'start from random weights, not from those that come with the project (over an hour)')
-    .addOption(new Option('--scale <scale>', 'smoke: seconds, learns nothing; minutes: about five minutes on two cores').choices(['smoke', 'minutes']).default('minutes'))
+    .addOption(new Option('--scale <scale>', 'smoke: seconds, learns nothing; minutes: about five minutes on two idle cores').choices(['smoke', 'minutes']).default('minutes'))
     .option('--set <key=value...>', 'change a training setting in all of its runs, e.g. --set seed=1')
     .option('--runs <folder>', 'where run folders go', '.runs')
     .option('--out <folder>', 'where figures go', 'figures')
@@ -41,7 +41,11 @@ async function start(options: StartCommandOptions): Promise<void> {
   const command = ['npx qdetr start', `--scale ${options.scale}`, ...(options.fromScratch ? ['--from-scratch'] : []), ...(options.set ? [`--set ${options.set.join(' ')}`] : [])].join(' ');
   console.log(`${names.length} runs: ${names.join(', ')}. Ctrl-C is safe at any moment: the next start goes on from there.`);
   let number = 0;
-  const listen = (name: string, training: TrainingSettings): RunListener => runListener(`[${++number}/${names.length}] ${name}`, training);
+  const stepsAfter = (training: TrainingSettings, name: string): number => {
+    const costs = startCosts(recipe), here = names.indexOf(name);
+    return costs.slice(here + 1).reduce((sum, cost) => sum + cost, 0) / (costs[here] / training.steps);
+  };
+  const listen = (name: string, training: TrainingSettings): RunListener => runListener(`[${++number}/${names.length}] ${name}`, training, stepsAfter(training, name));
   try {
     const runs = await interruptible(
       (signal) => runStart(options.scale, recipe, { command, fresh: options.fresh, root: options.runs, signal, listen }),
