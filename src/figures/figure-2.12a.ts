@@ -83,7 +83,7 @@ function paperPanel(paper: PaperValues): object {
 }
 
 function kitPanel(origin: Origin, group: RunGroup | null): object {
-  const name = origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, on this machine';
+  const name = origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here';
   if (group === null) {
     return view('This kit', ['MiniVOC test', ''], [
       { data: { values: [{ tau: 0.5, ap50: 50 }] }, mark: { type: 'point', opacity: 0 }, encoding: { x: tauAxis(), y: ap50Axis([-4, 104]) } },

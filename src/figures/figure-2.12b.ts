@@ -90,7 +90,7 @@ function planePanel(origin: Origin, group: RunGroup, points: PlanePoint[]): obje
       { data: { values: [{ text: methods[i] }] }, mark: { type: 'text', align: 'left', baseline: 'middle', color: colour, fontSize: 15, fontWeight: 'bold', dx: 4 }, encoding: { x: { value: WIDTH + 14 }, y: { value: places[i] }, text: { field: 'text' } } },
     ];
   });
-  return view(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, on this machine', subtitle, layer);
+  return view(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here', subtitle, layer);
 }
 
 function emptyPanel(): object {

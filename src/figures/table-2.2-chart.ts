@@ -64,7 +64,7 @@ function panel(table: Table22, column: 'paper' | 'recorded' | 'fresh'): Panel {
     return { title: 'Paper', subtitle: ['VOC 2007 test, DETR-R50', 'as printed'], points, real, measured: false, empty: [] };
   }
   const shown = table[column];
-  const [title, empty]: [string, string[]] = column === 'recorded' ? ['Recorded by this kit', ['No recorded', 'runs yet.']] : ['Fresh, on this machine', ['No fresh run yet:', "'npm start'", 'makes one.']];
+  const [title, empty]: [string, string[]] = column === 'recorded' ? ['Recorded by this kit', ['No recorded', 'runs yet.']] : ['Fresh, made here', ['No fresh run yet:', "'npm start'", 'makes one.']];
   return { title, subtitle: shown === null ? ['MiniVOC test', ' '] : shownText(shown), points, real, measured: true, empty };
 }
 

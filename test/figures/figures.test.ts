@@ -52,7 +52,7 @@ for (const [name, figure] of Object.entries(figures)) {
 
 test('texts say which data a panel shows; only what the paper prints stands in its panel', async (t) => {
   const table = await figureToSvg(figures['table-2.2'](states.full));
-  for (const text of ['VOC 2007 test, DETR-R50', 'MiniVOC 128 px test, small DETR', 'Recorded by this kit', 'Fresh, on this machine', "scale 'minutes'", '69.7', '83.3']) t.true(table.includes(text), text);
+  for (const text of ['VOC 2007 test, DETR-R50', 'MiniVOC 128 px test, small DETR', 'Recorded by this kit', 'Fresh, made here', "scale 'minutes'", '69.7', '83.3']) t.true(table.includes(text), text);
   const tau = await figureToSvg(figures['figure-2.12a'](states.empty));
   for (const text of ['82.7', '78.8', 'the two printed points', 'No runs of this figure yet']) t.true(tau.includes(text), text);
   const plane = await figureToSvg(figures['figure-2.12b'](states.empty));
