@@ -74,17 +74,21 @@ function tolerate(cleanUp: () => void): void {
   }
 }
 
+/** Reads a UTF-8 file. @throws UserError when it can't be read; `remedy` says what to do then. */
+export function readText(file: string, remedy: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UserError(`${file} can't be read (${messageOf(error)}): ${remedy}`);
+  }
+}
+
 /**
  * Reads JSON.
  * @throws UserError when the file is missing or is no JSON; `remedy` says what to do then.
  */
 export function readJson(file: string, remedy: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new UserError(`${file} can't be read (${messageOf(error)}): ${remedy}`);
-  }
+  const text = readText(file, remedy);
   try {
     return JSON.parse(text);
   } catch (error) {

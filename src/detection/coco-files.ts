@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
+import { readText } from '../files.js';
 import { detectionColumns, detectionTable, groundTruthTable, type DetectionTable, type GroundTruthTable } from './evaluation-tables.js';
 
 /**
@@ -20,12 +20,7 @@ export function readCocoDetections(file: string, truth: GroundTruthTable): Detec
 
 /** JSON, with the NaN and Infinity that Python writes kept as text, so that errors can name the entry that holds them. */
 function parse(file: string, remedy: string): unknown {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new UserError(`${file} can't be read (${messageOf(error)}): ${remedy}`);
-  }
+  const text = readText(file, remedy);
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -45,7 +45,7 @@ export function matchingCost(logits: Tensor, boxes: Tensor, targets: Targets): T
   const distance = tf.sum(tf.abs(tf.sub(tf.reshape(predicted, [problems, queries, 1, 4]), tf.reshape(wanted, [problems, 1, count, 4]))), -1);
   const overlap = generalizedIoU(cxcywhToXyxy(predicted), cxcywhToXyxy(wanted));
   const { classification, l1, giou } = DETECTION_WEIGHTS;
-  return tf.sub(tf.sub(tf.mul(distance, l1), tf.mul(overlap, giou)), classification === 1 ? probability : tf.mul(probability, classification));
+  return tf.sub(tf.sub(tf.mul(distance, l1), tf.mul(overlap, giou)), tf.mul(probability, classification));
 }
 
 /**

@@ -5,7 +5,7 @@ import { batchAt, stepsPerEpoch } from '../data/batches.js';
 import { detr } from '../models/detr.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import { paperQuantization } from '../models/quantization-policy.js';
-import { detrSettings, type DetrSettings } from '../models/settings.js';
+import { detrSettings, type DetrSettings, type ModelScale } from '../models/settings.js';
 import { initialDetrParameters } from '../models/initial-parameters.js';
 import { calibrate } from '../quantizer/calibration.js';
 import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
@@ -29,6 +29,13 @@ export interface SplitSizes {
   /** Evaluated at the end, as is `test-unseen`. */
   test: number;
 }
+
+/** Images of MiniVOC that a detector of a scale is trained and evaluated on. */
+export const splitSizes: Readonly<Record<ModelScale, SplitSizes>> = {
+  smoke: { train: 64, val: 40, test: 40 },
+  minutes: { train: 16_000, val: 400, test: 2000 },
+  gpu: { train: 16_000, val: 1000, test: 2000 },
+};
 
 /** The data of a run. */
 export interface DetectorData {

@@ -1,6 +1,6 @@
 import { resolveSettings, type TrainingSettings } from '../training/settings.js';
 import type { DetrSettings } from '../models/settings.js';
-import { backboneRun, detectorRun, modelOf, openData, type SplitSizes } from './detector-run.js';
+import { backboneRun, detectorRun, modelOf, openData, splitSizes, type SplitSizes } from './detector-run.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
 import { startingWeights } from './starting-weights.js';
@@ -24,10 +24,10 @@ export interface StartRecipe {
 export function startRecipe(scale: StartScale, changes: Readonly<Record<string, unknown>> = {}, fromScratch = scale === 'smoke'): StartRecipe {
   const of = (own: Partial<TrainingSettings>): TrainingSettings => resolveSettings(scale, { ...own, ...changes }, '--set');
   if (scale === 'smoke') {
-    return { model: modelOf('smoke'), sizes: { train: 64, val: 40, test: 40 }, bits: '2-2-8', realValued: of({}), quantized: of({}), from: fromScratch ? { backbone: of({ steps: 4 }), realValued: of({}) } : 'shipped' };
+    return { model: modelOf('smoke'), sizes: splitSizes.smoke, bits: '2-2-8', realValued: of({}), quantized: of({}), from: fromScratch ? { backbone: of({ steps: 4 }), realValued: of({}) } : 'shipped' };
   }
   return {
-    model: modelOf('minutes'), sizes: { train: 16_000, val: 400, test: 2000 }, bits: '2-2-8',
+    model: modelOf('minutes'), sizes: splitSizes.minutes, bits: '2-2-8',
     realValued: of({ learningRate: 3e-4 }), // it has little left to learn
     quantized: of({}),
     from: fromScratch

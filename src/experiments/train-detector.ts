@@ -1,5 +1,4 @@
-import { detectionObjective } from '../training/detection-task.js';
-import { OBJECTS_PER_IMAGE } from '../data/batches.js';
+import { detectionInputs, detectionObjective } from '../training/detection-task.js';
 import { paperQuantization } from '../models/quantization-policy.js';
 import { initialDetrParameters } from '../models/initial-parameters.js';
 import { realValued } from '../models/forward.js';
@@ -13,16 +12,9 @@ import { trace } from '../tensor/trace.js';
 import { isBuffer, packLayout } from '../training/parameter-groups.js';
 import type { TrainingSettings } from '../training/settings.js';
 import { HYPERPARAMETERS, initialState, packState, trainingStep } from '../training/training-step.js';
-import { detectorRun, modelOf, openData, type SplitSizes } from './detector-run.js';
+import { detectorRun, modelOf, openData, splitSizes } from './detector-run.js';
 import type { ExperimentRun } from './run.js';
 import type { StartingWeights } from './starting-weights.js';
-
-/** Images of MiniVOC that a detector of a scale is trained and evaluated on. */
-const SIZES: Readonly<Record<ModelScale, SplitSizes>> = {
-  smoke: { train: 64, val: 40, test: 40 },
-  minutes: { train: 16_000, val: 400, test: 2000 },
-  gpu: { train: 16_000, val: 1000, test: 2000 },
-};
 
 /** One detector: a scale's model on MiniVOC, real-valued or with the paper's quantizers. */
 export function singleDetectorRun(scale: ModelScale, bits: string, training: TrainingSettings, from?: StartingWeights): ExperimentRun {
@@ -31,7 +23,7 @@ export function singleDetectorRun(scale: ModelScale, bits: string, training: Tra
   const model = modelOf(scale);
   return detectorRun({
     experiment: `train/${isRealValued ? 'real-valued' : `baseline-${bits}`}`, method: isRealValued ? 'Real-valued' : 'Baseline',
-    bits, scale, artefact: [], model, training, data: openData(model, SIZES[scale]), batchStatistics: true, from,
+    bits, scale, artefact: [], model, training, data: openData(model, splitSizes[scale]), batchStatistics: true, from,
   });
 }
 
@@ -50,9 +42,7 @@ export function estimatedNeeds(model: DetrSettings, bits: string, training: Trai
   const { batchSize } = training, { imageSize } = model;
   const scalar: TensorSpec = { shape: [], dtype: 'float32' };
   const inputs: Record<string, TensorSpec> = {
-    images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' },
-    labels: { shape: [batchSize, OBJECTS_PER_IMAGE], dtype: 'int32' },
-    boxes: { shape: [batchSize, OBJECTS_PER_IMAGE, 4], dtype: 'float32' },
+    ...detectionInputs(model, batchSize),
     ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])),
   };
   const step = trainingStep(layouts, training, detectionObjective(model, realValued, true));
@@ -71,4 +61,4 @@ export function estimatedNeeds(model: DetrSettings, bits: string, training: Trai
 const bytesOf = (values: ParameterValues): number => Object.values(values).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
 
 /** Training images of a scale. */
-export const trainingImages = (scale: ModelScale): number => SIZES[scale].train;
+export const trainingImages = (scale: ModelScale): number => splitSizes[scale].train;

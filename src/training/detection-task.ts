@@ -5,6 +5,7 @@ import { detr } from '../models/detr.js';
 import type { Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import type { DetrSettings } from '../models/settings.js';
+import type { TensorSpec } from '../tensor/graph.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { Metrics } from './metrics-log.js';
 import type { ParameterValues } from '../tensor/parameters.js';
@@ -35,19 +36,22 @@ export function detectionObjective(model: DetrSettings, quantization: Quantizati
   };
 }
 
+/** Shapes and types of a batch: normalized images [B, H, W, 3], labels [B, G], boxes [B, G, 4]. */
+export const detectionInputs = ({ imageSize }: DetrSettings, batchSize: number): Record<'images' | 'labels' | 'boxes', TensorSpec> => ({
+  images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' },
+  labels: { shape: [batchSize, OBJECTS_PER_IMAGE], dtype: 'int32' },
+  boxes: { shape: [batchSize, OBJECTS_PER_IMAGE, 4], dtype: 'float32' },
+});
+
 /** Training of a detector on a data set: mirrored at random, objects padded to 6 an image. */
 export function detectionTask({ model, quantization, dataset, settings, batchStatistics, start, evaluate, dispose }: DetectionTaskOptions): TrainingTask {
-  const { batchSize, seed } = settings, { imageSize } = model;
+  const { batchSize, seed } = settings;
   return {
     start,
     evaluate,
     dispose,
     objective: detectionObjective(model, quantization, batchStatistics),
-    inputs: {
-      images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' },
-      labels: { shape: [batchSize, OBJECTS_PER_IMAGE], dtype: 'int32' },
-      boxes: { shape: [batchSize, OBJECTS_PER_IMAGE, 4], dtype: 'float32' },
-    },
+    inputs: detectionInputs(model, batchSize),
     batch: (step) => {
       const { images, labels, boxes } = batchAt(dataset, { batchSize, seed, flip: true, step });
       return { images: normalizedPixels(images), labels, boxes };
