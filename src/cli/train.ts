@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { modelOf } from '../experiments/detector-run.js';
 import { performRun, type FinishedRun } from '../experiments/run.js';
 import { startingWeights, type StartingWeights } from '../experiments/starting-weights.js';
 import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiments/train-detector.js';
 import { detrCost } from '../models/cost.js';
-import type { ModelScale } from '../models/settings.js';
+import { modelOf, type ModelScale } from '../models/settings.js';
 import { parsePrecision } from '../quantizer/precision.js';
 import { writeParameters } from '../tensor/parameter-file.js';
 import { finalEvaluation } from '../training/run-record.js';

@@ -2,11 +2,11 @@ import { cachedDataset } from '../data/cached-dataset.js';
 import { limitedDataset } from '../data/limited-dataset.js';
 import { openMiniVoc, type MiniVoc } from '../data/minivoc/minivoc.js';
 import { batchAt, stepsPerEpoch } from '../data/batches.js';
-import { detr } from '../models/detr.js';
+import { detector } from '../models/detector.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import { paperQuantization } from '../models/quantization-policy.js';
-import { detrSettings, type DetrSettings, type ModelScale } from '../models/settings.js';
-import { initialDetrParameters } from '../models/initial-parameters.js';
+import type { DetectorSettings, ModelScale } from '../models/settings.js';
+import { initialDetectorParameters } from '../models/initial-parameters.js';
 import { calibrate } from '../quantizer/calibration.js';
 import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
 import { useBackend } from '../tensor/backend.js';
@@ -14,7 +14,7 @@ import { RandomStream } from '../tensor/random.js';
 import { tf } from '../tensor/tf.js';
 import { toTensors, type ParameterValues } from '../tensor/parameters.js';
 import { classificationTask } from '../training/classification-task.js';
-import { createDetrEvaluator } from '../training/evaluate-detr.js';
+import { createDetectorEvaluator } from '../training/evaluate-detector.js';
 import { detectionTask } from '../training/detection-task.js';
 import type { Metrics } from '../training/metrics-log.js';
 import type { TrainingSettings } from '../training/settings.js';
@@ -46,7 +46,7 @@ export interface DetectorData {
 }
 
 /** MiniVOC at a model's image size. Training images are kept in memory once composed. */
-export function openData(model: DetrSettings, sizes: SplitSizes): DetectorData {
+export function openData(model: DetectorSettings, sizes: SplitSizes): DetectorData {
   const open = (split: 'train' | 'val' | 'test' | 'test-unseen', count: number): MiniVoc => limitedDataset(openMiniVoc({ size: model.imageSize as 64, split }), count);
   return { train: cachedDataset(open('train', sizes.train)), val: cachedDataset(open('val', sizes.val)), test: open('test', sizes.test), unseen: open('test-unseen', sizes.test) };
 }
@@ -57,7 +57,7 @@ const INITIAL = 1;
 const CALIBRATION_BATCHES = 8;
 
 /** The pre-training of a backbone on single sprites. */
-export function backboneRun(experiment: string, scale: TrainingSettings['scale'], model: DetrSettings, data: DetectorData, training: TrainingSettings): ExperimentRun {
+export function backboneRun(experiment: string, scale: TrainingSettings['scale'], model: DetectorSettings, data: DetectorData, training: TrainingSettings): ExperimentRun {
   return {
     experiment, training,
     label: { artefact: [], method: 'Backbone pre-training', bits: '32-32-32', model: 'classifier', scale, dataset: `minivoc-${model.imageSize} sprites`, tau: null, lambda: null },
@@ -75,7 +75,7 @@ export interface DetectorRunOptions {
   bits: string;
   scale: TrainingSettings['scale'];
   artefact: string[];
-  model: DetrSettings;
+  model: DetectorSettings;
   training: TrainingSettings;
   data: DetectorData;
   /** Batch normalization by the statistics of the batch, or frozen running averages. */
@@ -105,7 +105,7 @@ function whatIsQuantized(bits: string, startsFrom = 'random weights'): string {
 
 function detectorTask({ bits, model, training, data, batchStatistics, from }: DetectorRunOptions): TrainingTask {
   const quantization = paperQuantization(parsePrecision(bits));
-  const evaluator = createDetrEvaluator(model, quantization);
+  const evaluator = createDetectorEvaluator(model, quantization);
   const perEpoch = stepsPerEpoch(data.train.length, training.batchSize);
   const line = async (parameters: ParameterValues, split: 'val' | 'test' | 'test-unseen', dataset: MiniVoc, step: number): Promise<Metrics> => {
     const { ap, ap50, ap75 } = await evaluator.evaluate(parameters, dataset);
@@ -115,7 +115,7 @@ function detectorTask({ bits, model, training, data, batchStatistics, from }: De
   return detectionTask({
     model, quantization, dataset: data.train, settings: training, batchStatistics,
     start: async () => {
-      const fresh = initialDetrParameters(model, new RandomStream(training.seed, INITIAL));
+      const fresh = initialDetectorParameters(model, new RandomStream(training.seed, INITIAL));
       const values = takeOver(fresh, from?.parameters);
       return { ...values, ...(await quantizerParameters(values, bits, model, data.train, training)) };
     },
@@ -134,18 +134,15 @@ function takeOver(own: ParameterValues, others: ParameterValues = {}): Parameter
 }
 
 /** Initial scales and offsets from the first batches (decision A4); none for a real-valued model. */
-async function quantizerParameters(values: ParameterValues, bits: string, model: DetrSettings, dataset: MiniVoc, training: TrainingSettings): Promise<ParameterValues> {
+async function quantizerParameters(values: ParameterValues, bits: string, model: DetectorSettings, dataset: MiniVoc, training: TrainingSettings): Promise<ParameterValues> {
   const precision = parsePrecision(bits);
   if (formatPrecision(precision) === formatPrecision(REAL)) return {};
   await useBackend('wasm');
   const parameters = toTensors(values), side = model.imageSize;
   const batches = Array.from({ length: CALIBRATION_BATCHES }, (_, step) => batchAt(dataset, { batchSize: training.batchSize, seed: training.seed, flip: false, step }).images);
   try {
-    return calibrate(batches, (pixels, observe) => detr(parameters, tf.tensor4d(normalizedPixels(pixels), [training.batchSize, side, side, 3]), model, undefined, { observe }), paperQuantization(precision));
+    return calibrate(batches, (pixels, observe) => detector(parameters, tf.tensor4d(normalizedPixels(pixels), [training.batchSize, side, side, 3]), model, undefined, { observe }), paperQuantization(precision));
   } finally {
     tf.dispose(parameters);
   }
 }
-
-/** The model of a scale. */
-export const modelOf = (scale: 'smoke' | 'minutes' | 'gpu'): DetrSettings => detrSettings[scale];

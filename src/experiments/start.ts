@@ -1,6 +1,6 @@
 import { resolveSettings, type TrainingSettings } from '../training/settings.js';
-import type { DetrSettings } from '../models/settings.js';
-import { backboneRun, detectorRun, modelOf, openData, splitSizes, type SplitSizes } from './detector-run.js';
+import { modelOf, type DetectorSettings } from '../models/settings.js';
+import { backboneRun, detectorRun, openData, splitSizes, type SplitSizes } from './detector-run.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
 import { startingWeights } from './starting-weights.js';
@@ -10,7 +10,7 @@ export type StartScale = 'smoke' | 'minutes';
 
 /** What `npm start` trains: a real-valued DETR and a quantized one, from the same weights and with the same budget. */
 export interface StartRecipe {
-  model: DetrSettings;
+  model: DetectorSettings;
   sizes: SplitSizes;
   realValued: TrainingSettings;
   quantized: TrainingSettings;

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../errors.js';
 import { sha256 } from '../files.js';
-import { initialDetrParameters } from '../models/initial-parameters.js';
-import type { DetrSettings } from '../models/settings.js';
+import { initialDetectorParameters } from '../models/initial-parameters.js';
+import type { DetectorSettings } from '../models/settings.js';
 import { isQuantizerParameter } from '../quantizer/scales.js';
 import { readParameters } from '../tensor/parameter-file.js';
 import type { ParameterValues } from '../tensor/parameters.js';
@@ -28,9 +28,9 @@ export interface StartingWeights {
  * @param root folder of the runs
  * @throws UserError when there is no such run or file, it is damaged, or it is of another model: with the first key that differs
  */
-export function startingWeights(from: string, model: DetrSettings, scale: string, root?: string): StartingWeights {
+export function startingWeights(from: string, model: DetectorSettings, scale: string, root?: string): StartingWeights {
   const { id, origin, parameters } = readWeights(from, scale, root);
-  const own = initialDetrParameters(model, new RandomStream(0));
+  const own = initialDetectorParameters(model, new RandomStream(0));
   const isBackbone = !Object.keys(parameters).some((name) => Object.hasOwn(own, name) && !name.startsWith('backbone.'));
   const wanted = Object.keys(own).filter((name) => !isBackbone || name.startsWith('backbone.'));
   for (const name of wanted) {

@@ -1,8 +1,8 @@
 import { detectionInputs, detectionObjective } from '../training/detection-task.js';
 import { paperQuantization } from '../models/quantization-policy.js';
-import { initialDetrParameters } from '../models/initial-parameters.js';
+import { initialDetectorParameters } from '../models/initial-parameters.js';
 import { realValued } from '../models/forward.js';
-import type { DetrSettings, ModelScale } from '../models/settings.js';
+import { modelOf, type DetectorSettings, type ModelScale } from '../models/settings.js';
 import { isReal, parsePrecision } from '../quantizer/precision.js';
 import type { TensorSpec } from '../tensor/graph.js';
 import { sizeOf, type ParameterValues } from '../tensor/parameters.js';
@@ -12,7 +12,7 @@ import { trace } from '../tensor/trace.js';
 import { isBuffer, packLayout } from '../training/parameter-groups.js';
 import type { TrainingSettings } from '../training/settings.js';
 import { HYPERPARAMETERS, initialState, packState, trainingStep } from '../training/training-step.js';
-import { detectorRun, modelOf, openData, splitSizes } from './detector-run.js';
+import { detectorRun, openData, splitSizes } from './detector-run.js';
 import type { ExperimentRun } from './run.js';
 import type { StartingWeights } from './starting-weights.js';
 
@@ -35,8 +35,8 @@ const PROGRAM_BYTES = 450e6;
  * only), real-valued; quantizers keep what they were given beside what they gave, and so take about twice as much. All training
  * images are kept once composed.
  */
-export function estimatedNeeds(model: DetrSettings, bits: string, training: TrainingSettings, images: number): { trained: number; bytes: number } {
-  const state = initialState(initialDetrParameters(model, new RandomStream(0)), isBuffer);
+export function estimatedNeeds(model: DetectorSettings, bits: string, training: TrainingSettings, images: number): { trained: number; bytes: number } {
+  const state = initialState(initialDetectorParameters(model, new RandomStream(0)), isBuffer);
   const layouts = packLayout(state.parameters, training);
   const packed = packState(layouts, state);
   const { batchSize } = training, { imageSize } = model;

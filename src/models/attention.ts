@@ -2,6 +2,7 @@ import { quantizeOperand } from '../quantizer/quantize.js';
 import { linearWith } from '../quantizer/quantized-linear.js';
 import { split } from '../tensor/split.js';
 import { tf, type Tensor } from '../tensor/tf.js';
+import { align } from './distribution-alignment.js';
 import { dense, type Forward } from './forward.js';
 
 /**
@@ -31,7 +32,8 @@ function mergeHeads(x: Tensor): Tensor {
 
 /**
  * Quantized multi-head attention (Eq. 2.25, 2.26): q, k, v = Q-FC(query), Q-FC(key), Q-FC(value);
- * A = softmax(Q_a(q) Q_a(k)^T / sqrt(D)); features = Q_a(A) Q_a(v); output = Q-FC(features). With real precision it is
+ * A = softmax(Q_a(q) Q_a(k)^T / sqrt(D) + log prior); features = Q_a(A) Q_a(v); output = Q-FC(features). Where the parameters of a
+ * distribution alignment exist, q (or k, v) is aligned before Q_a (Eq. 2.32, `align`). With real precision it is
  * torch.nn.MultiheadAttention, whose names it has: `<name>.in_proj_weight` [3C, C], `.in_proj_bias` [3C], `.out_proj`.
  * Modules for quantization: `<name>.q_proj`, `.k_proj`, `.v_proj`, `.out_proj`; the four operands follow `<name>`'s attention
  * bits and are named `<name>.q_quantizer`, `k_`, `v_`, `a_`.
@@ -39,8 +41,9 @@ function mergeHeads(x: Tensor): Tensor {
  * @param key [B, S, C]
  * @param value [B, S, C]
  * @param heads N
+ * @param logPrior added to the logits before the softmax, [B, N, T, S] (SMCA's log G); none where it is left out
  */
-export function multiHeadAttention(forward: Forward, name: string, query: Tensor, key: Tensor, value: Tensor, heads: number): Attended {
+export function multiHeadAttention(forward: Forward, name: string, query: Tensor, key: Tensor, value: Tensor, heads: number, logPrior?: Tensor): Attended {
   const { parameters, quantization, observe } = forward;
   const weights = split(parameters[`${name}.in_proj_weight`], 3, 0);
   const biases = split(parameters[`${name}.in_proj_bias`], 3, 0);
@@ -48,10 +51,12 @@ export function multiHeadAttention(forward: Forward, name: string, query: Tensor
   const operand = (letter: 'q' | 'k' | 'v', i: number, x: Tensor): Tensor => {
     const module = `${name}.${letter}_proj`;
     const projected = linearWith(parameters, module, weights[i], biases[i], x, quantization(module), observe);
-    return quantizeOperand(parameters, `${name}.${letter}_quantizer`, splitHeads(projected, heads), attentionBits, observe);
+    const aligned = align(forward, `${name}.${letter}`, splitHeads(projected, heads));
+    return quantizeOperand(parameters, `${name}.${letter}_quantizer`, aligned, attentionBits, observe);
   };
   const q = operand('q', 0, query), k = operand('k', 1, key), v = operand('v', 2, value);
-  const attention = tf.softmax(tf.matMul(tf.mul(q, 1 / Math.sqrt(q.shape[3]!)), k, false, true)); // scaled where there are D columns, not S
+  const logits = tf.matMul(tf.mul(q, 1 / Math.sqrt(q.shape[3]!)), k, false, true); // scaled where there are D columns, not S
+  const attention = tf.softmax(logPrior ? tf.add(logits, logPrior) : logits);
   const features = mergeHeads(tf.matMul(quantizeOperand(parameters, `${name}.a_quantizer`, attention, attentionBits, observe), v));
   return { output: dense(forward, `${name}.out_proj`, features), features, weights: attention };
 }

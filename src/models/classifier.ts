@@ -1,8 +1,7 @@
 import type { Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
-import { BACKBONE } from './detr.js';
 import { dense, forward as begin, realValued, type ForwardOptions, type Quantization } from './forward.js';
-import { residualBackbone } from './residual-backbone.js';
+import { BACKBONE, residualBackbone } from './residual-backbone.js';
 import type { BackboneSettings } from './settings.js';
 
 /**

@@ -1,5 +1,5 @@
-import { featureSize, type BackboneSettings, type DetrSettings } from './settings.js';
-import { BACKBONE } from './detr.js';
+import { BACKBONE } from './residual-backbone.js';
+import { featureSize, type BackboneSettings, type DetectorSettings } from './settings.js';
 
 /** One matrix product or convolution of the model. */
 export interface ModuleCost {
@@ -19,7 +19,7 @@ export interface ModuleCost {
  * Every product of `detr` for one image of `settings.imageSize`, in the order of the forward pass. The heads share their weights over the
  * decoder layers and run for each of them, in evaluation too. Layer norms and query positions: `parameterCount`.
  */
-export function detrCost(settings: DetrSettings): ModuleCost[] {
+export function detrCost(settings: DetectorSettings): ModuleCost[] {
   const { modelWidth: width, feedForward, encoderLayers, decoderLayers, queries, classes, backbone } = settings;
   const memory = featureSize(settings) ** 2;
   const linear = (name: string, inputs: number, outputs: number, rows: number): ModuleCost => ({ name, kind: 'weights', weights: inputs * outputs, others: outputs, multiplyAdds: inputs * outputs * rows });
@@ -64,7 +64,7 @@ export function backboneCost(name: string, { stem, widths, blocks, strides }: Ba
 }
 
 /** Trained elements of `detr`: those of its products, of the layer norms and of the query positions. */
-export function parameterCount(settings: DetrSettings): number {
+export function parameterCount(settings: DetectorSettings): number {
   const { modelWidth, encoderLayers, decoderLayers, queries } = settings;
   const layerNorms = 2 * modelWidth * (2 * encoderLayers + 3 * decoderLayers + 1);
   return detrCost(settings).reduce((sum, { weights, others }) => sum + weights + others, layerNorms + queries * modelWidth);

@@ -1,8 +1,8 @@
 import type { ArrayValue, ParameterValues } from '../tensor/parameters.js';
 import { sizeOf } from '../tensor/parameters.js';
 import type { RandomStream } from '../tensor/random.js';
-import { BACKBONE } from './detr.js';
-import { checkDetrSettings, type BackboneSettings, type DetrSettings } from './settings.js';
+import { BACKBONE } from './residual-backbone.js';
+import { checkDetectorSettings, type BackboneSettings, type DetectorSettings } from './settings.js';
 
 /** Fills parameters with what PyTorch's modules and DETR start from. */
 class Initializer {
@@ -78,10 +78,10 @@ class Initializer {
 /**
  * Parameters of `detr` as facebookresearch/detr starts them: He's normal in the backbone, Xavier's uniform in the transformer
  * (packed `in_proj_weight` [3C, C] as one matrix), normal query positions, PyTorch's own start in `input_proj` and the heads.
- * @throws UserError when no model can have these settings: see `checkDetrSettings`
+ * @throws UserError when no model can have these settings: see `checkDetectorSettings`
  */
-export function initialDetrParameters(settings: DetrSettings, random: RandomStream): ParameterValues {
-  const { backbone, modelWidth, feedForward, encoderLayers, decoderLayers, queries, classes } = checkDetrSettings(settings);
+export function initialDetectorParameters(settings: DetectorSettings, random: RandomStream): ParameterValues {
+  const { backbone, modelWidth, feedForward, encoderLayers, decoderLayers, queries, classes } = checkDetectorSettings(settings);
   const to = new Initializer(random);
   to.backbone(BACKBONE, backbone);
   const features = backbone.widths[backbone.widths.length - 1];

@@ -4,6 +4,9 @@ import { batchNormalization } from './batch-normalization.js';
 import type { Forward } from './forward.js';
 import type { BackboneSettings } from './settings.js';
 
+/** Where the backbone lies in DETR's state dict. */
+export const BACKBONE = 'backbone.0.body';
+
 /** A convolution without bias and the batch normalization after it. */
 function convolve(forward: Forward, name: string, normalization: string, x: Tensor, stride: number, padding: number): Tensor {
   const y = conv2d(forward.parameters, name, x, { stride, padding }, forward.quantization(name), forward.observe);

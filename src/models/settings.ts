@@ -12,8 +12,14 @@ export interface BackboneSettings {
   strides: readonly number[];
 }
 
-/** Sizes of a DETR with a small residual backbone. */
-export interface DetrSettings {
+/** The detection transformers of the paper. */
+export const FAMILIES = ['detr', 'smca-detr'] as const;
+/** See `FAMILIES`. */
+export type Family = (typeof FAMILIES)[number];
+
+/** Sizes of a detection transformer behind a residual backbone. */
+export interface DetectorSettings {
+  family: Family;
   /** Side of the square input, pixels. */
   imageSize: number;
   backbone: BackboneSettings;
@@ -35,32 +41,35 @@ export interface DetrSettings {
 export type ModelScale = 'smoke' | 'minutes' | 'gpu';
 
 /** The small DETRs of this kit, by scale. MiniVOC has VOC's 20 classes and at most 6 objects an image. */
-export const detrSettings: Readonly<Record<ModelScale, DetrSettings>> = {
+export const detrSettings: Readonly<Record<ModelScale, DetectorSettings>> = {
   smoke: {
-    imageSize: 64, backbone: { stem: 8, widths: [8, 16, 32], blocks: [1, 1, 1], strides: [2, 2, 2] },
+    family: 'detr', imageSize: 64, backbone: { stem: 8, widths: [8, 16, 32], blocks: [1, 1, 1], strides: [2, 2, 2] },
     modelWidth: 32, heads: 4, feedForward: 64, encoderLayers: 1, decoderLayers: 2, queries: 10, classes: 20,
   },
   minutes: {
-    imageSize: 64, backbone: { stem: 16, widths: [16, 32, 64], blocks: [1, 1, 1], strides: [1, 2, 2] },
+    family: 'detr', imageSize: 64, backbone: { stem: 16, widths: [16, 32, 64], blocks: [1, 1, 1], strides: [1, 2, 2] },
     modelWidth: 64, heads: 4, feedForward: 256, encoderLayers: 2, decoderLayers: 2, queries: 15, classes: 20,
   },
   gpu: {
-    imageSize: 128, backbone: { stem: 24, widths: [32, 64, 128], blocks: [2, 2, 2], strides: [2, 2, 2] },
+    family: 'detr', imageSize: 128, backbone: { stem: 24, widths: [32, 64, 128], blocks: [2, 2, 2], strides: [2, 2, 2] },
     modelWidth: 128, heads: 4, feedForward: 512, encoderLayers: 3, decoderLayers: 3, queries: 25, classes: 20,
   },
 };
+
+/** The model of a scale in one of the two families; their sizes are the same. */
+export const modelOf = (scale: ModelScale, family: Family = 'detr'): DetectorSettings => ({ ...detrSettings[scale], family });
 
 /** Pixels of the input to one cell of the backbone's last feature map, along a side. */
 export const totalStride = ({ strides }: BackboneSettings): number => strides.reduce((product, s) => product * s, 2);
 
 /** Side of the backbone's last feature map. */
-export const featureSize = ({ imageSize, backbone }: DetrSettings): number => imageSize / totalStride(backbone);
+export const featureSize = ({ imageSize, backbone }: DetectorSettings): number => imageSize / totalStride(backbone);
 
 /**
  * Checks that a model of these sizes can be built.
  * @throws UserError that names the key.
  */
-export function checkDetrSettings(settings: DetrSettings): DetrSettings {
+export function checkDetectorSettings(settings: DetectorSettings): DetectorSettings {
   const { backbone, imageSize, modelWidth, heads } = settings;
   const positive = (key: string, value: number): void => {
     if (!Number.isInteger(value) || value < 1) throw new UserError(`model setting ${key} is ${value}: give a positive whole number`);

@@ -1,10 +1,10 @@
 import { batchAt, OBJECTS_PER_IMAGE, stepsPerEpoch } from '../data/batches.js';
 import type { DetectionDataset } from '../data/dataset.js';
 import { setCriterion } from '../detection/set-criterion.js';
-import { detr } from '../models/detr.js';
+import { detector } from '../models/detector.js';
 import type { Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
-import type { DetrSettings } from '../models/settings.js';
+import type { DetectorSettings } from '../models/settings.js';
 import type { TensorSpec } from '../tensor/graph.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { Metrics } from './metrics-log.js';
@@ -15,7 +15,7 @@ import type { ObjectiveFunction } from './training-step.js';
 
 /** What a detector is trained on and with. */
 export interface DetectionTaskOptions {
-  model: DetrSettings;
+  model: DetectorSettings;
   quantization: Quantization;
   dataset: DetectionDataset;
   settings: TrainingSettings;
@@ -27,9 +27,9 @@ export interface DetectionTaskOptions {
 }
 
 /** L_GT of Eq. 2.38 for a batch of normalized images, labels and boxes; the log shows the last decoder layer's terms. */
-export function detectionObjective(model: DetrSettings, quantization: Quantization, batchStatistics: boolean): ObjectiveFunction {
+export function detectionObjective(model: DetectorSettings, quantization: Quantization, batchStatistics: boolean): ObjectiveFunction {
   return (parameters, { images, labels, boxes }) => {
-    const output = detr(parameters, images, model, quantization, { batchStatistics });
+    const output = detector(parameters, images, model, quantization, { batchStatistics });
     const loss = setCriterion(output.logits, output.boxes, { labels, boxes });
     const last = (t: Tensor): Tensor => tf.reshape(tf.slice(t, [t.shape[0] - 1], [1]), []);
     return { loss: loss.total, logged: { classification: last(loss.classification), l1: last(loss.l1), giou: last(loss.giou) }, buffers: output.statistics };
@@ -37,7 +37,7 @@ export function detectionObjective(model: DetrSettings, quantization: Quantizati
 }
 
 /** Shapes and types of a batch: normalized images [B, H, W, 3], labels [B, G], boxes [B, G, 4]. */
-export const detectionInputs = ({ imageSize }: DetrSettings, batchSize: number): Record<'images' | 'labels' | 'boxes', TensorSpec> => ({
+export const detectionInputs = ({ imageSize }: DetectorSettings, batchSize: number): Record<'images' | 'labels' | 'boxes', TensorSpec> => ({
   images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' },
   labels: { shape: [batchSize, OBJECTS_PER_IMAGE], dtype: 'int32' },
   boxes: { shape: [batchSize, OBJECTS_PER_IMAGE, 4], dtype: 'float32' },

@@ -1,6 +1,6 @@
 import type { Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
-import { adamW, type AdamWOptions } from './adamw.js';
+import { adamW, type AdamWOptions } from '../tensor/adamw.js';
 import { clipGradientNorm } from './gradient-clipping.js';
 import { packTensors, type GroupLayout } from './parameter-groups.js';
 

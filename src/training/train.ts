@@ -2,7 +2,7 @@ import { UserError } from '../errors.js';
 import type { TensorSpec, TypedArray } from '../tensor/graph.js';
 import { compileStep } from '../tensor/compile-step.js';
 import type { ParameterValues } from '../tensor/parameters.js';
-import { adamWCorrections } from './adamw-corrections.js';
+import { adamWCorrections } from '../tensor/adamw-corrections.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { MetricsLog, type Metrics } from './metrics-log.js';
 import { isBuffer, packLayout } from './parameter-groups.js';

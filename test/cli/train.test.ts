@@ -6,7 +6,7 @@ import { UserError } from '../../src/errors.js';
 import { startingWeights } from '../../src/experiments/starting-weights.js';
 import { estimatedNeeds } from '../../src/experiments/train-detector.js';
 import { detrCost, parameterCount } from '../../src/models/cost.js';
-import { initialClassifierParameters, initialDetrParameters } from '../../src/models/initial-parameters.js';
+import { initialClassifierParameters, initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { detrSettings } from '../../src/models/settings.js';
 import { readParameters, writeParameters } from '../../src/tensor/parameter-file.js';
 import type { ParameterValues } from '../../src/tensor/parameters.js';
@@ -19,7 +19,7 @@ test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 const runs = path.join(folder, 'runs'), exported = path.join(folder, 'weights.safetensors');
 const train = (...args: string[]) => qdetr(['train', '--scale', 'smoke', '--runs', runs, ...args]);
 const model = detrSettings.smoke;
-const detector = initialDetrParameters(model, new RandomStream(1));
+const detector = initialDetectorParameters(model, new RandomStream(1));
 
 test.serial('trains a real-valued detector and exports it; again: reused, exported again to the same bytes', async (t) => {
   const first = await train('--export', exported, '--seed', '3');
@@ -103,9 +103,9 @@ test('a pre-trained backbone: its part is taken over, the head of the classifier
 
 const without = (name: string): ParameterValues => Object.fromEntries(Object.entries(detector).filter(([key]) => key !== name));
 for (const [what, parameters, message] of [
-  ['another width', initialDetrParameters({ ...model, modelWidth: 64 }, new RandomStream(1)), /'input_proj\.weight' has the shape \[1, 1, 32, 64\], this model's has \[1, 1, 32, 32\]/],
-  ['another number of queries', initialDetrParameters({ ...model, queries: 12 }, new RandomStream(1)), /'query_embed\.weight' has the shape \[12, 32\], this model's has \[10, 32\]/],
-  ['one layer more', initialDetrParameters({ ...model, encoderLayers: 2 }, new RandomStream(1)), /'transformer\.encoder\.layers\.1\.\S+' is a name that this model has not/],
+  ['another width', initialDetectorParameters({ ...model, modelWidth: 64 }, new RandomStream(1)), /'input_proj\.weight' has the shape \[1, 1, 32, 64\], this model's has \[1, 1, 32, 32\]/],
+  ['another number of queries', initialDetectorParameters({ ...model, queries: 12 }, new RandomStream(1)), /'query_embed\.weight' has the shape \[12, 32\], this model's has \[10, 32\]/],
+  ['one layer more', initialDetectorParameters({ ...model, encoderLayers: 2 }, new RandomStream(1)), /'transformer\.encoder\.layers\.1\.\S+' is a name that this model has not/],
   ['one parameter less', without('class_embed.bias'), /'class_embed\.bias' is missing, this model's has \[21\]/],
   ['nothing in common', { a: { shape: [1], data: Float32Array.of(1) } }, /'backbone\.0\.body\.conv1\.weight' is missing/],
 ] as const) {

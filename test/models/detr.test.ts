@@ -3,8 +3,8 @@ import { setCriterion } from '../../src/detection/set-criterion.js';
 import { isBuffer } from '../../src/models/batch-normalization.js';
 import { classifier } from '../../src/models/classifier.js';
 import { detrCost, parameterCount } from '../../src/models/cost.js';
-import { detr } from '../../src/models/detr.js';
-import { initialClassifierParameters, initialDetrParameters } from '../../src/models/initial-parameters.js';
+import { detector } from '../../src/models/detector.js';
+import { initialClassifierParameters, initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { sinePositions } from '../../src/models/position-encoding.js';
 import { detrSettings } from '../../src/models/settings.js';
 import { useBackend } from '../../src/tensor/backend.js';
@@ -29,7 +29,7 @@ for (const mode of ['frozen', 'live'] as const) {
     const options = { batchStatistics: mode === 'live' };
     const values = toTensors(valuesOf(parameters)), x = tensorOf(images);
     const truth = { labels: tf.tensor2d(labels, undefined, 'int32'), boxes: tensorOf(targets) };
-    const output = detr(values, x, settings, undefined, options);
+    const output = detector(values, x, settings, undefined, options);
     t.true(worstDifference(output.logits, wanted.logits) < 1e-4);
     t.true(worstDifference(output.boxes, wanted.boxes) < 1e-4);
     t.true(worstDifference(output.memory, wanted.memory) < 1e-4);
@@ -38,7 +38,7 @@ for (const mode of ['frozen', 'live'] as const) {
 
     const names = Object.keys(wanted.gradients);
     const loss = (...xs: Tensor[]): Tensor => {
-      const { logits, boxes } = detr({ ...values, ...Object.fromEntries(names.map((n, i) => [n, xs[i]])) }, x, settings, undefined, options);
+      const { logits, boxes } = detector({ ...values, ...Object.fromEntries(names.map((n, i) => [n, xs[i]])) }, x, settings, undefined, options);
       return setCriterion(logits, boxes, truth).total;
     };
     const { value, grads } = tf.valueAndGrads(loss)(names.map((n) => values[n]));
@@ -53,7 +53,7 @@ test('a compiled step gives PyTorch\'s loss and gradients', async (t) => {
   const inputs = { images: { shape: images.shape, dtype: 'float32' }, labels: { shape: [3, 3], dtype: 'int32' }, boxes: { shape: targets.shape, dtype: 'float32' } } as const;
   const step = await compileStep((state, batch) => {
     const { value, grads } = tf.valueAndGrads((...xs: Tensor[]) => {
-      const { logits, boxes } = detr({ ...state, ...Object.fromEntries(names.map((n, i) => [n, xs[i]])) }, batch.images, settings, undefined, { batchStatistics: true });
+      const { logits, boxes } = detector({ ...state, ...Object.fromEntries(names.map((n, i) => [n, xs[i]])) }, batch.images, settings, undefined, { batchStatistics: true });
       return setCriterion(logits, boxes, { labels: batch.labels, boxes: batch.boxes }).total;
     })(names.map((n) => state[n]));
     return { outputs: { loss: value, ...Object.fromEntries(names.map((n, i) => [n, grads[i]])) } };
@@ -67,9 +67,9 @@ test('a compiled step gives PyTorch\'s loss and gradients', async (t) => {
 test.serial('outputs depend on the image, and on that image alone when batch statistics are off', async (t) => {
   await useBackend('wasm');
   const settings = detrSettings.smoke;
-  const parameters = toTensors(initialDetrParameters(settings, new RandomStream(3)));
+  const parameters = toTensors(initialDetectorParameters(settings, new RandomStream(3)));
   const images = tf.randomNormal([3, 64, 64, 3], 0, 1, 'float32', 5);
-  const one = detr(parameters, tf.slice(images, [1, 0, 0, 0], [1, -1, -1, -1]), settings), all = detr(parameters, images, settings);
+  const one = detector(parameters, tf.slice(images, [1, 0, 0, 0], [1, -1, -1, -1]), settings), all = detector(parameters, images, settings);
   const of = (x: Tensor, image: number): Float32Array => tf.slice(x, [0, image, 0, 0], [-1, 1, -1, -1]).dataSync() as Float32Array;
   const distance = (a: Float32Array, b: Float32Array): number => a.reduce((worst, v, i) => Math.max(worst, Math.abs(v - b[i])), 0);
   t.true(distance(of(one.boxes, 0), of(all.boxes, 1)) < 1e-5);
@@ -79,17 +79,17 @@ test.serial('outputs depend on the image, and on that image alone when batch sta
 
 test('initial parameters: counts agree with the cost table, spreads with PyTorch', (t) => {
   for (const [scale, settings] of Object.entries(detrSettings)) {
-    const values = initialDetrParameters(settings, new RandomStream(1));
+    const values = initialDetectorParameters(settings, new RandomStream(1));
     const trained = Object.entries(values).filter(([name]) => !isBuffer(name));
     t.is(trained.reduce((n, [, v]) => n + sizeOf(v.shape), 0), parameterCount(settings), scale);
     for (const [name, { shape, data }] of Object.entries(values)) t.is(data.length, sizeOf(shape), name);
   }
-  const values = initialDetrParameters(detrSettings.gpu, new RandomStream(1));
+  const values = initialDetectorParameters(detrSettings.gpu, new RandomStream(1));
   const deviation = (name: string): number => Math.sqrt(values[name].data.reduce((s, v) => s + v * v, 0) / values[name].data.length);
   t.true(Math.abs(deviation('transformer.encoder.layers.0.self_attn.in_proj_weight') - Math.sqrt(2 / (128 + 384))) < 1e-3); // xavier_uniform of [384, 128]
   t.true(Math.abs(deviation('backbone.0.body.layer3.1.conv2.weight') - Math.sqrt(2 / (9 * 128))) < 1e-3); // kaiming_normal, fan_out
   t.true(Math.abs(deviation('query_embed.weight') - 1) < 0.05);
-  t.deepEqual(initialDetrParameters(detrSettings.smoke, new RandomStream(2)), initialDetrParameters(detrSettings.smoke, new RandomStream(2)));
+  t.deepEqual(initialDetectorParameters(detrSettings.smoke, new RandomStream(2)), initialDetectorParameters(detrSettings.smoke, new RandomStream(2)));
 });
 
 test('costs by hand: attention, first convolution and heads of the smoke model', (t) => {
@@ -103,7 +103,7 @@ test('costs by hand: attention, first convolution and heads of the smoke model',
 });
 
 test('a full-size step is traced without values; quantization asks for every module of the cost table', (t) => {
-  const settings = detrSettings.gpu, values = initialDetrParameters(settings, new RandomStream(1));
+  const settings = detrSettings.gpu, values = initialDetectorParameters(settings, new RandomStream(1));
   const asked = new Set<string>();
   const inputs = Object.fromEntries(Object.entries(values).map(([name, { shape }]) => [name, { shape, dtype: 'float32' as const }]));
   const quantization = (module: string): { weightBits: number; activationBits: number; attentionBits: number } => {
@@ -114,7 +114,7 @@ test('a full-size step is traced without values; quantization asks for every mod
   const graph = trace(({ images, labels, targets, ...parameters }) => {
     const trained = names.map((n) => parameters[n]);
     const { value, grads } = tf.valueAndGrads((...xs: Tensor[]) => {
-      const { logits, boxes } = detr({ ...parameters, ...Object.fromEntries(names.map((n, i) => [n, xs[i]])) }, images, settings, quantization, { batchStatistics: true });
+      const { logits, boxes } = detector({ ...parameters, ...Object.fromEntries(names.map((n, i) => [n, xs[i]])) }, images, settings, quantization, { batchStatistics: true });
       return setCriterion(logits, boxes, { labels, boxes: targets }).total;
     })(trained);
     return { loss: value, ...Object.fromEntries(names.map((n, i) => [n, grads[i]])) };
@@ -130,13 +130,13 @@ test.serial('the classifier shares the backbone names of DETR', async (t) => {
   const values = initialClassifierParameters(backbone, 20, new RandomStream(1));
   const { logits, statistics } = classifier(toTensors(values), tf.randomNormal([4, 32, 32, 3], 0, 1, 'float32', 1), backbone, undefined, { batchStatistics: true });
   t.deepEqual(logits.shape, [4, 20]);
-  const detrNames = new Set(Object.keys(initialDetrParameters(detrSettings.smoke, new RandomStream(1))));
+  const detrNames = new Set(Object.keys(initialDetectorParameters(detrSettings.smoke, new RandomStream(1))));
   t.deepEqual(Object.keys(values).filter((name) => !detrNames.has(name)), ['fc.weight', 'fc.bias']);
   t.true(Object.keys(statistics).every((name) => detrNames.has(name)));
 });
 
 test('settings that can\'t be built are refused by key', (t) => {
-  const wrong = (change: object): (() => unknown) => () => initialDetrParameters({ ...detrSettings.smoke, ...change }, new RandomStream(1));
+  const wrong = (change: object): (() => unknown) => () => initialDetectorParameters({ ...detrSettings.smoke, ...change }, new RandomStream(1));
   t.throws(wrong({ heads: 5 }), { message: /heads is 5: give a divisor of modelWidth, 32/ });
   t.throws(wrong({ imageSize: 72 }), { message: /imageSize is 72: give a multiple .* 16/ });
   t.throws(wrong({ queries: 0 }), { message: /queries is 0/ });

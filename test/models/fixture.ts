@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { DetrSettings } from '../../src/models/settings.js';
+import type { DetectorSettings } from '../../src/models/settings.js';
 import type { ParameterValues } from '../../src/tensor/parameters.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 
@@ -17,7 +17,7 @@ interface DetrFixture {
   batchNorm: FixtureArrays;
   attention: { inputs: FixtureArrays; parameters: FixtureArrays; output: FixtureArray; weights: FixtureArray; gradients: FixtureArrays };
   positions: { height: number; width: number; channels: number; values: FixtureArray };
-  detr: { settings: DetrSettings; parameters: FixtureArrays; images: FixtureArray; labels: number[][]; targets: FixtureArray; frozen: DetrRun; live: DetrRun };
+  detr: { settings: DetectorSettings; parameters: FixtureArrays; images: FixtureArray; labels: number[][]; targets: FixtureArray; frozen: DetrRun; live: DetrRun };
 }
 
 let fixture: DetrFixture | undefined;

@@ -1,8 +1,8 @@
 import test from 'ava';
 import { batchAt } from '../../src/data/batches.js';
 import { setCriterion } from '../../src/detection/set-criterion.js';
-import { detr } from '../../src/models/detr.js';
-import { initialDetrParameters } from '../../src/models/initial-parameters.js';
+import { detector } from '../../src/models/detector.js';
+import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { realValued } from '../../src/models/forward.js';
 import { normalizedPixels } from '../../src/models/normalize-images.js';
 import { sizeOf, toTensors } from '../../src/tensor/parameters.js';
@@ -30,13 +30,13 @@ test('a batch fits the inputs that the task declares, and is a function of the s
 
 test.serial("the objective is the set criterion's total over all decoder layers; the log shows the last layer's terms", async (t) => {
   await useBackend('wasm');
-  const parameters = toTensors(initialDetrParameters(model, new RandomStream(2)));
+  const parameters = toTensors(initialDetectorParameters(model, new RandomStream(2)));
   const batch = task.batch(1);
   const inputs = Object.fromEntries(Object.entries(task.inputs).map(([name, { shape, dtype }]) => [name, tf.tensor(batch[name], [...shape], dtype)]));
   const value = (x: Tensor): number => x.dataSync()[0];
   for (const batchStatistics of [true, false]) {
     const { loss, logged, buffers } = detectionObjective(model, realValued, batchStatistics)(parameters, inputs);
-    const output = detr(parameters, inputs.images, model, realValued, { batchStatistics });
+    const output = detector(parameters, inputs.images, model, realValued, { batchStatistics });
     const wanted = setCriterion(output.logits, output.boxes, { labels: inputs.labels, boxes: inputs.boxes });
     t.is(value(loss), value(wanted.total));
     t.deepEqual(Object.keys(logged), ['classification', 'l1', 'giou']);

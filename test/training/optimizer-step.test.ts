@@ -4,7 +4,7 @@ import { useBackend } from '../../src/tensor/backend.js';
 import { compileStep, type NamedTensors } from '../../src/tensor/compile-step.js';
 import { toTensors, type ParameterValues } from '../../src/tensor/parameters.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
-import { adamWCorrections } from '../../src/training/adamw-corrections.js';
+import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
 import { optimizerStep, type PackedGroup } from '../../src/training/optimizer-step.js';
 import { pack, packLayout, unpack, unpackTensors, type GroupLayout } from '../../src/training/parameter-groups.js';
 

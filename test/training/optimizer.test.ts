@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { useBackend } from '../../src/tensor/backend.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
-import { adamWCorrections } from '../../src/training/adamw-corrections.js';
-import { adamW } from '../../src/training/adamw.js';
+import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
+import { adamW } from '../../src/tensor/adamw.js';
 import { clipGradientNorm } from '../../src/training/gradient-clipping.js';
 import { learningRateFactor } from '../../src/training/schedule.js';
 

@@ -8,30 +8,30 @@ import type { DetectionDataset } from '../../src/data/dataset.js';
 import { limitedDataset } from '../../src/data/limited-dataset.js';
 import { openMiniVoc } from '../../src/data/minivoc/minivoc.js';
 import { realValued } from '../../src/models/forward.js';
-import { initialDetrParameters } from '../../src/models/initial-parameters.js';
+import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { normalizedPixels } from '../../src/models/normalize-images.js';
-import type { DetrSettings } from '../../src/models/settings.js';
+import type { DetectorSettings } from '../../src/models/settings.js';
 import type { ParameterValues } from '../../src/tensor/parameters.js';
 import { RandomStream } from '../../src/tensor/random.js';
 import { detectionTask } from '../../src/training/detection-task.js';
-import { createDetrEvaluator } from '../../src/training/evaluate-detr.js';
+import { createDetectorEvaluator } from '../../src/training/evaluate-detector.js';
 import { resolveSettings } from '../../src/training/settings.js';
 import { train } from '../../src/training/train.js';
 
 const IMAGES = 8;
-const model: DetrSettings = {
-  imageSize: 64, backbone: { stem: 8, widths: [16, 32, 64], blocks: [1, 1, 1], strides: [2, 2, 2] },
+const model: DetectorSettings = {
+  family: 'detr', imageSize: 64, backbone: { stem: 8, widths: [16, 32, 64], blocks: [1, 1, 1], strides: [2, 2, 2] },
   modelWidth: 64, heads: 4, feedForward: 128, encoderLayers: 1, decoderLayers: 2, queries: 12, classes: 20,
 };
 const dataset = cachedDataset(limitedDataset(openMiniVoc({ size: 64, split: 'train' }), IMAGES));
 // 300 steps reach 1.000 (AP 0.98) with either normalization, 100 steps 0.90
 const settings = resolveSettings('smoke', { steps: 300, batchSize: IMAGES, learningRate: 1e-3, weightDecay: 0, clipNorm: 1, schedule: 'cosine', warmUpSteps: 20, evaluationInterval: 300, checkpointInterval: 300 });
-const evaluator = createDetrEvaluator(model, realValued, 1);
+const evaluator = createDetectorEvaluator(model, realValued, 1);
 test.after.always(() => evaluator.dispose());
 
 /** Trains on the eight images, never mirrored. */
 async function overfitted(batchStatistics: boolean): Promise<ParameterValues> {
-  const task = detectionTask({ model, quantization: realValued, dataset, settings, batchStatistics, start: () => initialDetrParameters(model, new RandomStream(0, 1)) });
+  const task = detectionTask({ model, quantization: realValued, dataset, settings, batchStatistics, start: () => initialDetectorParameters(model, new RandomStream(0, 1)) });
   const batch = (step: number) => {
     const { images, labels, boxes } = batchAt(dataset, { batchSize: IMAGES, seed: 0, flip: false, step });
     return { images: normalizedPixels(images), labels, boxes };
@@ -59,5 +59,5 @@ for (const batchStatistics of [true, false]) {
 }
 
 test.serial('untrained, it finds nothing', async (t) => {
-  t.true((await evaluator.evaluate(initialDetrParameters(model, new RandomStream(0, 1)), dataset)).ap50 < 0.05);
+  t.true((await evaluator.evaluate(initialDetectorParameters(model, new RandomStream(0, 1)), dataset)).ap50 < 0.05);
 });

@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { batchAt } from '../../src/data/batches.js';
 import type { DetectionDataset, Sample } from '../../src/data/dataset.js';
-import { detr } from '../../src/models/detr.js';
-import { initialDetrParameters } from '../../src/models/initial-parameters.js';
+import { detector } from '../../src/models/detector.js';
+import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { normalizedPixels } from '../../src/models/normalize-images.js';
 import { paperQuantization } from '../../src/models/quantization-policy.js';
-import type { DetrSettings } from '../../src/models/settings.js';
+import type { DetectorSettings } from '../../src/models/settings.js';
 import { calibrate } from '../../src/quantizer/calibration.js';
 import { parsePrecision } from '../../src/quantizer/precision.js';
 import { useBackend } from '../../src/tensor/backend.js';
@@ -15,7 +15,7 @@ import { toTensors, type ParameterValues } from '../../src/tensor/parameters.js'
 import { RandomStream } from '../../src/tensor/random.js';
 import { tf } from '../../src/tensor/tf.js';
 import { detectionTask } from '../../src/training/detection-task.js';
-import { createDetrEvaluator, type DetrEvaluator } from '../../src/training/evaluate-detr.js';
+import { createDetectorEvaluator, type DetectorEvaluator } from '../../src/training/evaluate-detector.js';
 import { resolveSettings, type TrainingSettings } from '../../src/training/settings.js';
 import { train, type TrainOptions, type TrainingTask } from '../../src/training/train.js';
 
@@ -37,8 +37,8 @@ export const squares: DetectionDataset = {
   },
 };
 
-export const tinyModel: DetrSettings = {
-  imageSize: SIZE, backbone: { stem: 4, widths: [4], blocks: [1], strides: [2] },
+export const tinyModel: DetectorSettings = {
+  family: 'detr', imageSize: SIZE, backbone: { stem: 4, widths: [4], blocks: [1], strides: [2] },
   modelWidth: 8, heads: 2, feedForward: 8, encoderLayers: 1, decoderLayers: 1, queries: 6, classes: 3,
 };
 
@@ -49,16 +49,16 @@ export const tinySettings = (changes: Partial<TrainingSettings> = {}): TrainingS
   resolveSettings('smoke', { steps: 12, batchSize: 2, evaluationInterval: 5, checkpointInterval: 4, learningRate: 0.01, quantizerFactor: 1, clipNorm: 10, ...changes });
 
 /** Compiled once in a process, for all of its runs. */
-const evaluators: Record<string, DetrEvaluator> = {};
+const evaluators: Record<string, DetectorEvaluator> = {};
 
 /** Training of the tiny detector at `bits`, by batch statistics. */
 export function tinyTask(bits: string, settings = tinySettings()): TrainingTask {
   const precision = parsePrecision(bits), quantization = paperQuantization(precision);
-  const evaluator = (evaluators[bits] ??= createDetrEvaluator(tinyModel, quantization, 1));
+  const evaluator = (evaluators[bits] ??= createDetectorEvaluator(tinyModel, quantization, 1));
   return detectionTask({
     model: tinyModel, quantization, dataset: squares, settings, batchStatistics: true,
     start: async () => {
-      const values = initialDetrParameters(tinyModel, new RandomStream(settings.seed, 1));
+      const values = initialDetectorParameters(tinyModel, new RandomStream(settings.seed, 1));
       return bits === '32-32-32' ? values : { ...values, ...(await quantizers(values, bits)) };
     },
     evaluate: async (parameters, step) => {
@@ -73,7 +73,7 @@ async function quantizers(values: ParameterValues, bits: string): Promise<Parame
   await useBackend('wasm');
   const parameters = toTensors(values);
   const batches = [0, 1].map((step) => batchAt(squares, { batchSize: 2, seed: 0, flip: false, step }).images);
-  return calibrate(batches, (pixels, observe) => detr(parameters, tf.tensor4d(normalizedPixels(pixels), [2, SIZE, SIZE, 3]), tinyModel, undefined, { observe }), paperQuantization(parsePrecision(bits)));
+  return calibrate(batches, (pixels, observe) => detector(parameters, tf.tensor4d(normalizedPixels(pixels), [2, SIZE, SIZE, 3]), tinyModel, undefined, { observe }), paperQuantization(parsePrecision(bits)));
 }
 
 /** Trains in a folder from where it stands to the end, on one thread. */

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { RandomStream } from '../../src/tensor/random.js';
-import { adamWCorrections } from '../../src/training/adamw-corrections.js';
+import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
 import { loadCheckpoint, saveCheckpoint, type Checkpoint } from '../../src/training/checkpoint.js';
 import { MetricsLog } from '../../src/training/metrics-log.js';
 import { openRun, type RunIdentity } from '../../src/training/run-folder.js';

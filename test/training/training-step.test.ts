@@ -3,7 +3,7 @@ import { useBackend } from '../../src/tensor/backend.js';
 import { compileStep } from '../../src/tensor/compile-step.js';
 import type { ParameterValues } from '../../src/tensor/parameters.js';
 import { tf } from '../../src/tensor/tf.js';
-import { adamWCorrections } from '../../src/training/adamw-corrections.js';
+import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
 import { isBuffer, packLayout } from '../../src/training/parameter-groups.js';
 import { HYPERPARAMETERS, initialState, packState, trainingStep, unpackState, type ObjectiveFunction } from '../../src/training/training-step.js';
 

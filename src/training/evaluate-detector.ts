@@ -3,10 +3,10 @@ import type { DetectionDataset } from '../data/dataset.js';
 import { evaluateDetections, type CocoSummary } from '../detection/coco-average-precision.js';
 import { concatDetections, type Detections } from '../detection/detections.js';
 import { outputsToDetections, postProcess } from '../detection/post-processing.js';
-import { detr } from '../models/detr.js';
+import { detector } from '../models/detector.js';
 import type { Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
-import type { DetrSettings } from '../models/settings.js';
+import type { DetectorSettings } from '../models/settings.js';
 import { compileStep, type CompiledStep } from '../tensor/compile-step.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { tf } from '../tensor/tf.js';
@@ -15,7 +15,7 @@ import { tf } from '../tensor/tf.js';
 const BATCH = 40;
 
 /** A detector in evaluation mode, compiled once and run with whatever parameters it is given. */
-export interface DetrEvaluator {
+export interface DetectorEvaluator {
   /** Detections on the first `count` images of a data set. */
   detect(parameters: ParameterValues, dataset: DetectionDataset, count?: number): Promise<Detections>;
   /** COCO's numbers on the first `count` images. */
@@ -24,13 +24,13 @@ export interface DetrEvaluator {
 }
 
 /** Compiles the forward pass of a detector: running averages in batch normalization, last decoder layer. */
-export function createDetrEvaluator(settings: DetrSettings, quantization: Quantization, threads?: number): DetrEvaluator {
+export function createDetectorEvaluator(settings: DetectorSettings, quantization: Quantization, threads?: number): DetectorEvaluator {
   const { imageSize, queries } = settings;
   let compiled: Promise<CompiledStep> | undefined;
   const compile = (parameters: ParameterValues): Promise<CompiledStep> =>
     compileStep(
       (state, { images }) => {
-        const { logits, boxes } = detr(state, images, settings, quantization);
+        const { logits, boxes } = detector(state, images, settings, quantization);
         const last = (x: tf.Tensor): tf.Tensor => tf.slice(x, [x.shape[0] - 1, 0, 0, 0], [1, -1, -1, -1]);
         return { outputs: { logits: last(logits), boxes: last(boxes) } };
       },

@@ -8,14 +8,14 @@ import { limitedDataset } from '../../src/data/limited-dataset.js';
 import { evaluateDetections } from '../../src/detection/coco-average-precision.js';
 import { outputsToDetections, postProcess } from '../../src/detection/post-processing.js';
 import type { Detections } from '../../src/detection/detections.js';
-import { detr } from '../../src/models/detr.js';
+import { detector } from '../../src/models/detector.js';
 import { normalizedPixels } from '../../src/models/normalize-images.js';
 import { paperQuantization } from '../../src/models/quantization-policy.js';
 import { parsePrecision } from '../../src/quantizer/precision.js';
 import { useBackend } from '../../src/tensor/backend.js';
 import { toTensors, type ParameterValues } from '../../src/tensor/parameters.js';
 import { tf } from '../../src/tensor/tf.js';
-import { createDetrEvaluator } from '../../src/training/evaluate-detr.js';
+import { createDetectorEvaluator } from '../../src/training/evaluate-detector.js';
 import { squares, tinyModel, tinyRun, tinySettings, tinyTask } from './tiny-detector.js';
 
 const SIZE = tinyModel.imageSize;
@@ -29,7 +29,7 @@ async function eagerDetections(parameters: ParameterValues, bits: string, datase
   const tensors = toTensors(parameters), found: Detections[] = [];
   for (let index = 0; index < dataset.length; index++) {
     const [logits, boxes] = tf.tidy(() => {
-      const output = detr(tensors, tf.tensor4d(normalizedPixels(dataset.sample(index).image), [1, SIZE, SIZE, 3]), tinyModel, paperQuantization(parsePrecision(bits)));
+      const output = detector(tensors, tf.tensor4d(normalizedPixels(dataset.sample(index).image), [1, SIZE, SIZE, 3]), tinyModel, paperQuantization(parsePrecision(bits)));
       return [output.logits.dataSync(), output.boxes.dataSync()];
     });
     found.push(outputsToDetections(postProcess(logits, boxes, tinyModel.queries, [{ width: SIZE, height: SIZE }]), [index], dataset.classes.map((_, k) => k)));
@@ -40,7 +40,7 @@ async function eagerDetections(parameters: ParameterValues, bits: string, datase
 
 for (const bits of ['32-32-32', '2-2-8']) {
   test.serial(`${bits}: the compiled evaluator gives what the eager model gives, in full batches and in the last one`, async (t) => {
-    const evaluator = createDetrEvaluator(tinyModel, paperQuantization(parsePrecision(bits)), 1);
+    const evaluator = createDetectorEvaluator(tinyModel, paperQuantization(parsePrecision(bits)), 1);
     const parameters = await tinyTask(bits).start();
     const wanted = await eagerDetections(parameters, bits, squares);
     const { imageIds, categoryIds, scores, boxes } = await evaluator.detect(parameters, many);
@@ -59,7 +59,7 @@ for (const bits of ['32-32-32', '2-2-8']) {
 }
 
 test.serial('the same average precision as an eager computation; parameters can be exchanged', async (t) => {
-  const evaluator = createDetrEvaluator(tinyModel, paperQuantization(parsePrecision('32-32-32')), 1);
+  const evaluator = createDetectorEvaluator(tinyModel, paperQuantization(parsePrecision('32-32-32')), 1);
   const scores: number[] = [];
   for (const steps of [200, 400]) {
     const settings = tinySettings({ steps, batchSize: 7, evaluationInterval: steps, checkpointInterval: steps });
@@ -95,5 +95,5 @@ test('perfect detections give 1, shifted ones less, none 0', (t) => {
 });
 
 test('an evaluator that was never used can be disposed of', async (t) => {
-  await t.notThrowsAsync(createDetrEvaluator(tinyModel, paperQuantization(parsePrecision('32-32-32')), 1).dispose());
+  await t.notThrowsAsync(createDetectorEvaluator(tinyModel, paperQuantization(parsePrecision('32-32-32')), 1).dispose());
 });

@@ -1,4 +1,4 @@
-import { tf, type Tensor } from '../tensor/tf.js';
+import { tf, type Tensor } from './tf.js';
 import { BETA1, BETA2, EPSILON } from './adamw-corrections.js';
 
 /** One parameter (or many, packed) with its gradient and the optimizer's memory of it; all of one shape. */
