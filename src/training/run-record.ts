@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import type { ModuleGroup, PolicyPreset } from '../models/quantization-policy.js';
 
 const fraction = z.number().min(0).max(1);
 
@@ -20,6 +21,19 @@ export const informationPointSchema = z
   .object({ epoch: z.number().nonnegative(), informationX: z.number().finite(), informationY: fraction })
   .strict();
 
+/** How much the distillation loss weighs in one epoch: lambda L_DRD / L_GT (Eq. 2.38), averaged over its steps. */
+export const distillationRatioSchema = z.object({ epoch: z.number().nonnegative(), ratio: z.number().nonnegative() }).strict();
+
+/**
+ * What a run quantizes: `detector`, all of it (a record that says nothing means this); `transformer`, only the transformer, the backbone
+ * being real-valued and fixed; `post-training`, all of it, by calibration alone. Runs of different scopes are never averaged.
+ */
+export const runScopeSchema = z.enum(['detector', 'transformer', 'post-training']);
+
+/** The module groups of Fig. 2.11; written out here because records are read without the models. */
+const MODULE_GROUPS = ['backbone', 'encoder', 'decoder-attention', 'feed-forward'] as const satisfies readonly ModuleGroup[];
+const PRESETS = ['paper', 'release'] as const satisfies readonly PolicyPreset[];
+
 /** What a finished run says about itself: `summary.json` of a run folder, or one line of figures/recorded/*.jsonl. */
 export const runSummarySchema = z
   .object({
@@ -39,6 +53,22 @@ export const runSummarySchema = z
     recipe: z.string().regex(/^[0-9a-f]{12}$/, 'must be 12 hexadecimal digits').optional(),
     tau: z.number().min(0).max(1).nullable(),
     lambda: z.number().nonnegative().nullable(),
+    /** See `runScopeSchema`; missing: `detector`. */
+    scope: runScopeSchema.optional(),
+    /** The groups of Fig. 2.11 that are quantized; missing: all. */
+    groups: z.array(z.enum(MODULE_GROUPS)).optional(),
+    /** How quantizers get their scales: `LSQ`, `LSQ+`, `Percentile`, `VT-PTQ`. */
+    quantizer: z.string().min(1).optional(),
+    preset: z.enum(PRESETS).optional(),
+    /** Where distribution alignment is on; null: nowhere. */
+    alignment: z.array(z.string().min(1)).nullable().optional(),
+    /** The settings of the distillation; null: none. */
+    distillation: z.record(z.unknown()).nullable().optional(),
+    /** Whom the student was distilled against: a run's id, a file, `shipped`, `own`. */
+    teacher: z.string().min(1).nullable().optional(),
+    /** Where the student's transformer started: `fresh`, `own`, `teacher`. */
+    studentStart: z.enum(['fresh', 'own', 'teacher']).optional(),
+    distillationRatio: z.array(distillationRatioSchema).optional(),
     evaluations: z.array(evaluationSchema),
     informationPlane: z.array(informationPointSchema),
     command: z.string(),
@@ -55,6 +85,10 @@ export type Evaluation = z.infer<typeof evaluationSchema>;
 export type InformationPoint = z.infer<typeof informationPointSchema>;
 /** See `runSummarySchema`. */
 export type RunSummary = z.infer<typeof runSummarySchema>;
+/** See `runScopeSchema`. */
+export type RunScope = z.infer<typeof runScopeSchema>;
+/** See `distillationRatioSchema`. */
+export type DistillationRatio = z.infer<typeof distillationRatioSchema>;
 /** Size of an experiment. */
 export type Scale = RunSummary['scale'];
 /** The images that an evaluation is over. */

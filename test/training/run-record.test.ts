@@ -17,6 +17,15 @@ test('a right summary passes unchanged', (t) => {
   t.deepEqual(parseRunSummary(JSON.parse(JSON.stringify(summary)), 'x.jsonl:1'), summary);
 });
 
+test('what a cell of an experiment adds is optional, and passes unchanged', (t) => {
+  const cell: RunSummary = {
+    ...summary, scope: 'transformer', groups: ['encoder', 'feed-forward'], quantizer: 'LSQ+', preset: 'paper', alignment: ['decoder.co-attention.q'],
+    distillation: { matching: 'literal', lambda: 2.5 }, teacher: 'shipped', studentStart: 'own', distillationRatio: [{ epoch: 1, ratio: 2.4 }],
+  };
+  t.deepEqual(parseRunSummary(JSON.parse(JSON.stringify(cell)), 'x.jsonl:1'), cell);
+  t.is(parseRunSummary({ ...summary, distillation: null, alignment: null, teacher: null }, 'x.jsonl:1').alignment, null);
+});
+
 test('the last evaluation of the split counts, not the best and not the last line', (t) => {
   t.is(finalEvaluation(summary, 'test')?.ap50, 0.2);
   t.is(finalEvaluation(summary, 'test-unseen')?.step, 30);
@@ -30,6 +39,8 @@ const wrong: [string, object, RegExp][] = [
   ['percent instead of a fraction', { ...summary, evaluations: [{ ...summary.evaluations[0], ap50: 78.8 }] }, /key evaluations\.0\.ap50: /],
   ['bits', { ...summary, bits: '4bit' }, /key bits: must be weights-activations-attention/],
   ['schema version', { ...summary, schemaVersion: 2 }, /key schemaVersion: /],
+  ['scope', { ...summary, scope: 'everything' }, /key scope: /],
+  ['module group', { ...summary, groups: ['heads'] }, /key groups\.0: /],
   ['time', { ...summary, finishedAt: 'today' }, /key finishedAt: must be an ISO 8601 time/],
 ];
 for (const [name, value, message] of wrong) {
