@@ -1,16 +1,37 @@
 import { UserError } from '../errors.js';
 
-/** A residual backbone of basic blocks: 3x3 stem with stride 2, then stages `layer1`, `layer2`, ... */
+/**
+ * A residual backbone (He et al., CVPR 2016): a stem of one convolution with stride 2, then stages `layer1`, `layer2`, ... of blocks.
+ * What is left out is the small backbones' form: basic blocks, a 3x3 stem, no pooling, ReLU.
+ */
 export interface BackboneSettings {
   /** Channels of the stem. */
   stem: number;
-  /** Channels of each stage. */
+  /** Channels of each stage; of a bottleneck's 3x3 convolution, whose block gives 4 times as many. */
   widths: readonly number[];
-  /** Basic blocks in each stage. */
+  /** Blocks in each stage. */
   blocks: readonly number[];
-  /** Stride of each stage's first block; with the stem's 2 their product is the total stride. */
+  /** Stride of each stage's first block; with the stem's 2, and the pooling's 2, their product is the total stride. */
   strides: readonly number[];
+  /** `basic`: two 3x3 convolutions. `bottleneck`: 1x1, 3x3 and 1x1, the stride on the 3x3 one, as torchvision has it. */
+  block?: 'basic' | 'bottleneck';
+  /** Side of the stem's kernel; its padding keeps the size before the stride. */
+  stemKernel?: 3 | 7;
+  /** 3x3 max pooling with stride 2 after the stem. */
+  pool?: boolean;
+  /**
+   * `rprelu`: the paper's pre-activation structure with RPReLU (PAPER.md 2.6, 3.3): one before each convolution of a block, its first
+   * included, and one after the sum; the stem has a plain PReLU. Equal to `relu` at slopes and biases of 0 (decision A21). A
+   * pre-activation with ReLU would change nothing, a block's input being above 0 already: hence one setting for both.
+   */
+  activation?: 'relu' | 'rprelu';
 }
+
+/** ResNet-50 as torchvision has it (its stride on the 3x3 convolution), without its classifier. */
+export const RESNET_50: BackboneSettings = { stem: 64, widths: [64, 128, 256, 512], blocks: [3, 4, 6, 3], strides: [1, 2, 2, 2], block: 'bottleneck', stemKernel: 7, pool: true };
+
+/** ResNet-101 as torchvision has it, without its classifier. */
+export const RESNET_101: BackboneSettings = { ...RESNET_50, blocks: [3, 4, 23, 3] };
 
 /** The detection transformers of the paper. */
 export const FAMILIES = ['detr', 'smca-detr'] as const;
@@ -59,8 +80,34 @@ export const detrSettings: Readonly<Record<ModelScale, DetectorSettings>> = {
 /** The model of a scale in one of the two families; their sizes are the same. */
 export const modelOf = (scale: ModelScale, family: Family = 'detr'): DetectorSettings => ({ ...detrSettings[scale], family });
 
+/** DETR's transformer at full size (PAPER.md 4.4) on VOC's 20 classes; COCO's are 91, by its highest label. Images are squares here. */
+const fullSize = { imageSize: 800, modelWidth: 256, heads: 8, feedForward: 2048, encoderLayers: 6, decoderLayers: 6, classes: 20 } as const;
+
+/** The full-size models as their own repositories have them, published weights fitting by name: the paper's real-valued models and teachers. */
+export const fullSizeDetectors = {
+  'detr-r50': { ...fullSize, family: 'detr', backbone: RESNET_50, queries: 100 },
+  'detr-r101': { ...fullSize, family: 'detr', backbone: RESNET_101, queries: 100 },
+  'smca-detr-r50': { ...fullSize, family: 'smca-detr', backbone: RESNET_50, queries: 300 },
+  'smca-detr-r101': { ...fullSize, family: 'smca-detr', backbone: RESNET_101, queries: 300 },
+} as const satisfies Record<string, DetectorSettings>;
+
+/** The same detector with the paper's backbone: pre-activation and RPReLU. */
+export const withRprelu = (settings: DetectorSettings): DetectorSettings => ({ ...settings, backbone: { ...settings.backbone, activation: 'rprelu' } });
+
+/** The paper's quantized student: ResNet-50 with pre-activation and RPReLU (PAPER.md 2.6). */
+export const paperStudent = (family: Family): DetectorSettings => withRprelu(fullSizeDetectors[`${family}-r50`]);
+
+/** The paper's real-valued teacher: ResNet-101. Whether its backbone has RPReLU the paper doesn't say: published weights have not. */
+export const paperTeacher = (family: Family): DetectorSettings => fullSizeDetectors[`${family}-r101`];
+
 /** Pixels of the input to one cell of the backbone's last feature map, along a side. */
-export const totalStride = ({ strides }: BackboneSettings): number => strides.reduce((product, s) => product * s, 2);
+export const totalStride = ({ strides, pool }: BackboneSettings): number => strides.reduce((product, s) => product * s, pool ? 4 : 2);
+
+/** Channels that a block gives for each of its stage's width. */
+export const blockExpansion = ({ block }: BackboneSettings): number => (block === 'bottleneck' ? 4 : 1);
+
+/** Channels of the backbone's last feature map. */
+export const featureChannels = (backbone: BackboneSettings): number => blockExpansion(backbone) * backbone.widths[backbone.widths.length - 1];
 
 /** Side of the backbone's last feature map. */
 export const featureSize = ({ imageSize, backbone }: DetectorSettings): number => imageSize / totalStride(backbone);
