@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import { performRun, type FinishedRun } from '../experiments/run.js';
 import { startingWeights, type StartingWeights } from '../experiments/starting-weights.js';
 import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiments/train-detector.js';
-import { detrCost } from '../models/cost.js';
+import { detectorCost } from '../models/cost.js';
 import { modelOf, type ModelScale } from '../models/settings.js';
 import { parsePrecision } from '../quantizer/precision.js';
 import { writeParameters } from '../tensor/parameter-file.js';
@@ -70,7 +70,7 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
 }
 
 function plan({ scale, bits }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
-  const model = modelOf(scale), multiplyAdds = detrCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);
+  const model = modelOf(scale), multiplyAdds = detectorCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);
   const { trained, bytes } = estimatedNeeds(model, bits, settings, trainingImages(scale));
   return [
     `DETR ${bits} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,

@@ -16,6 +16,8 @@ export interface Attended {
   features: Tensor;
   /** A: the attention weights, real-valued, [B, N, T, S]. */
   weights: Tensor;
+  /** The log prior that the weights were computed with, where there was one: SMCA's log G, [B or 1, N, T, S]. */
+  logPrior?: Tensor;
 }
 
 /** [B, T, C] -> [B, N, T, D] */
@@ -41,7 +43,7 @@ function mergeHeads(x: Tensor): Tensor {
  * @param key [B, S, C]
  * @param value [B, S, C]
  * @param heads N
- * @param logPrior added to the logits before the softmax, [B, N, T, S] (SMCA's log G); none where it is left out
+ * @param logPrior added to the logits before the softmax, [B or 1, N, T, S] (SMCA's log G); none where it is left out
  */
 export function multiHeadAttention(forward: Forward, name: string, query: Tensor, key: Tensor, value: Tensor, heads: number, logPrior?: Tensor): Attended {
   const { parameters, quantization, observe } = forward;
@@ -58,5 +60,5 @@ export function multiHeadAttention(forward: Forward, name: string, query: Tensor
   const logits = tf.matMul(tf.mul(q, 1 / Math.sqrt(q.shape[3]!)), k, false, true); // scaled where there are D columns, not S
   const attention = tf.softmax(logPrior ? tf.add(logits, logPrior) : logits);
   const features = mergeHeads(tf.matMul(quantizeOperand(parameters, `${name}.a_quantizer`, attention, attentionBits, observe), v));
-  return { output: dense(forward, `${name}.out_proj`, features), features, weights: attention };
+  return { output: dense(forward, `${name}.out_proj`, features), features, weights: attention, ...(logPrior && { logPrior }) };
 }

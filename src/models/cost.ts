@@ -16,11 +16,12 @@ export interface ModuleCost {
 }
 
 /**
- * Every product of `detr` for one image of `settings.imageSize`, in the order of the forward pass. The heads share their weights over the
- * decoder layers and run for each of them, in evaluation too. Layer norms and query positions: `parameterCount`.
+ * Every product of `detector` for one image of `settings.imageSize`, in the order of the forward pass. The heads share their weights over the
+ * decoder layers and run for each of them, in evaluation too. Layer norms and query positions: `parameterCount`. SMCA's Gaussians are
+ * no products of matrices and are left out: 5 operations for a cell, query and head at most.
  */
-export function detrCost(settings: DetectorSettings): ModuleCost[] {
-  const { modelWidth: width, feedForward, encoderLayers, decoderLayers, queries, classes, backbone } = settings;
+export function detectorCost(settings: DetectorSettings): ModuleCost[] {
+  const { family, modelWidth: width, heads, feedForward, encoderLayers, decoderLayers, queries, classes, backbone } = settings;
   const memory = featureSize(settings) ** 2;
   const linear = (name: string, inputs: number, outputs: number, rows: number): ModuleCost => ({ name, kind: 'weights', weights: inputs * outputs, others: outputs, multiplyAdds: inputs * outputs * rows });
   const attention = (name: string, rows: number, keys: number): ModuleCost[] => [
@@ -28,6 +29,11 @@ export function detrCost(settings: DetectorSettings): ModuleCost[] {
     ...['qk', 'av'].map((part): ModuleCost => ({ name: `${name}.${part}`, kind: 'attention', weights: 0, others: 0, multiplyAdds: rows * keys * width })),
     linear(`${name}.out_proj`, width, width, rows),
   ];
+  const mlp3 = (name: string, outputs: number, rows: number): ModuleCost[] => [width, width, outputs].map((out, i) => linear(`${name}.layers.${i}`, width, out, rows));
+  const modulation = (at: string, isFirst: boolean): ModuleCost[] => [
+    ...(isFirst ? mlp3(`${at}.point1`, 2, queries) : []), ...['point2', 'point3'].map((part) => linear(`${at}.${part}`, width, 2 * heads, queries)),
+  ];
+  const isSmca = family === 'smca-detr';
   const hidden = (name: string, rows: number): ModuleCost[] => [linear(`${name}.linear1`, width, feedForward, rows), linear(`${name}.linear2`, feedForward, width, rows)];
   const costs = [...backboneCost(BACKBONE, backbone, settings.imageSize), linear('input_proj', backbone.widths[backbone.widths.length - 1], width, memory)];
   for (let layer = 0; layer < encoderLayers; layer++) {
@@ -36,11 +42,11 @@ export function detrCost(settings: DetectorSettings): ModuleCost[] {
   }
   for (let layer = 0; layer < decoderLayers; layer++) {
     const at = `transformer.decoder.layers.${layer}`;
+    if (isSmca) costs.push(...modulation(at, layer === 0));
     costs.push(...attention(`${at}.self_attn`, queries, queries), ...attention(`${at}.multihead_attn`, queries, memory), ...hidden(at, queries));
   }
-  costs.push(linear('class_embed', width, classes + 1, decoderLayers * queries));
-  [width, width, 4].forEach((outputs, i) => costs.push(linear(`bbox_embed.layers.${i}`, width, outputs, decoderLayers * queries)));
-  return costs;
+  const rows = decoderLayers * queries;
+  return [...costs, linear('class_embed', width, isSmca ? classes : classes + 1, rows), ...mlp3('bbox_embed', 4, rows)];
 }
 
 /** Every convolution of the residual backbone for one image of side `imageSize`. */
@@ -63,9 +69,9 @@ export function backboneCost(name: string, { stem, widths, blocks, strides }: Ba
   return costs;
 }
 
-/** Trained elements of `detr`: those of its products, of the layer norms and of the query positions. */
+/** Trained elements of `detector`: those of its products, of the layer norms and of the query positions. */
 export function parameterCount(settings: DetectorSettings): number {
-  const { modelWidth, encoderLayers, decoderLayers, queries } = settings;
-  const layerNorms = 2 * modelWidth * (2 * encoderLayers + 3 * decoderLayers + 1);
-  return detrCost(settings).reduce((sum, { weights, others }) => sum + weights + others, layerNorms + queries * modelWidth);
+  const { family, modelWidth, encoderLayers, decoderLayers, queries } = settings;
+  const layerNorms = 2 * modelWidth * (2 * encoderLayers + (family === 'smca-detr' ? 4 : 3) * decoderLayers + 1);
+  return detectorCost(settings).reduce((sum, { weights, others }) => sum + weights + others, layerNorms + queries * modelWidth);
 }

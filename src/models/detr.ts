@@ -25,10 +25,27 @@ export function tokens(forward: Forward, features: Tensor): Tokens {
   return { x: tf.reshape(projected, [batch, height * width, channels]), positions, height, width };
 }
 
-/** DETR's box head `bbox_embed` before the sigmoid, three linear layers with ReLUs between: [..., C] -> [..., 4]. */
-export function boxHead(forward: Forward, x: Tensor): Tensor {
-  const hidden = tf.relu(dense(forward, 'bbox_embed.layers.1', tf.relu(dense(forward, 'bbox_embed.layers.0', x))));
-  return dense(forward, 'bbox_embed.layers.2', hidden);
+/** Three linear layers `<name>.layers.0` to `.2` with ReLUs between: [..., C] -> [..., out]. */
+export function mlp3(forward: Forward, name: string, x: Tensor): Tensor {
+  const hidden = tf.relu(dense(forward, `${name}.layers.1`, tf.relu(dense(forward, `${name}.layers.0`, x))));
+  return dense(forward, `${name}.layers.2`, hidden);
+}
+
+/**
+ * Class scores (`class_embed`) and boxes (`bbox_embed`) of every decoder layer, after the decoder's final normalization.
+ * @param states what each of the L layers gives, [B, Q, C]
+ * @param scores of each query: K + 1 with "no object", or K
+ * @param centres added to the boxes before the sigmoid, [1, Q, 4]; none where it is left out
+ * @returns logits [L, B, Q, scores], boxes [L, B, Q, 4] `cxcywh`
+ */
+export function detectionHeads(forward: Forward, states: Tensor[], scores: number, centres?: Tensor): Pick<TransformerOutput, 'logits' | 'boxes'> {
+  const layers = states.length, [batch, queries] = states[0].shape as [number, number, number];
+  const normalized = normalize(forward, 'transformer.decoder.norm', layers === 1 ? states[0] : tf.concat(states, 0)); // [L * B, Q, C]
+  const logits = dense(forward, 'class_embed', normalized), boxes = mlp3(forward, 'bbox_embed', normalized);
+  return {
+    logits: tf.reshape(logits, [layers, batch, queries, scores]),
+    boxes: tf.reshape(tf.sigmoid(centres ? tf.add(boxes, centres) : boxes), [layers, batch, queries, 4]),
+  };
 }
 
 /**
@@ -37,13 +54,9 @@ export function boxHead(forward: Forward, x: Tensor): Tensor {
  * @param features [B, h, w, channels]
  */
 export function detrFromFeatures(forward: Forward, features: Tensor, settings: DetectorSettings): TransformerOutput {
-  const { heads, encoderLayers, decoderLayers, queries, classes } = settings;
+  const { heads, encoderLayers, decoderLayers, classes } = settings;
   const { x, positions } = tokens(forward, features);
-  const batch = x.shape[0];
   const memory = encoder(forward, 'transformer.encoder', x, positions, encoderLayers, heads);
   const { states, coAttention } = decoder(forward, 'transformer.decoder', forward.parameters['query_embed.weight'], memory, positions, decoderLayers, heads);
-  const normalized = normalize(forward, 'transformer.decoder.norm', decoderLayers === 1 ? states[0] : tf.concat(states, 0)); // [L * B, Q, C]
-  const logits = tf.reshape(dense(forward, 'class_embed', normalized), [decoderLayers, batch, queries, classes + 1]);
-  const boxes = tf.reshape(tf.sigmoid(boxHead(forward, normalized)), [decoderLayers, batch, queries, 4]);
-  return { logits, boxes, memory, coAttention };
+  return { ...detectionHeads(forward, states, classes + 1), memory, coAttention };
 }

@@ -60,6 +60,21 @@ class Initializer {
     this.xavier(`${name}.linear2.weight`, `${name}.linear2.bias`, hidden, width, 1 / Math.sqrt(hidden));
   }
 
+  /** Three linear layers `<name>.layers.0` to `.2` of width `width` with `outputs` at the end. */
+  mlp3(name: string, width: number, outputs: number, linear: (name: string, inputs: number, outputs: number) => void): void {
+    [width, width, outputs].forEach((out, i) => linear(`${name}.layers.${i}`, width, out));
+  }
+
+  /** SMCA's part of a decoder layer: norm4, reference points (first layer only), head offsets, head scales that begin at 1. */
+  modulation(name: string, width: number, heads: number, isFirst: boolean): void {
+    const xavier = (at: string, inputs: number, outputs: number): void => this.xavier(`${at}.weight`, `${at}.bias`, inputs, outputs, 1 / Math.sqrt(inputs));
+    this.layerNorm(`${name}.norm4`, width);
+    if (isFirst) this.mlp3(`${name}.point1`, width, 2, xavier);
+    xavier(`${name}.point2`, width, 2 * heads);
+    this.constant(`${name}.point3.weight`, [2 * heads, width], 0);
+    this.constant(`${name}.point3.bias`, [2 * heads], 1);
+  }
+
   backbone(name: string, { stem, widths, blocks, strides }: BackboneSettings): void {
     this.convolution(`${name}.conv1`, `${name}.bn1`, 3, 3, stem);
     let inputs = stem;
@@ -75,13 +90,18 @@ class Initializer {
   }
 }
 
+/** What the class scores of SMCA-DETR begin at, as a probability (focal loss, Lin et al., ICCV 2017). */
+export const CLASS_PRIOR = 0.01;
+
 /**
- * Parameters of `detr` as facebookresearch/detr starts them: He's normal in the backbone, Xavier's uniform in the transformer
- * (packed `in_proj_weight` [3C, C] as one matrix), normal query positions, PyTorch's own start in `input_proj` and the heads.
+ * Parameters of `detector` as facebookresearch/detr and gaopengcuhk/SMCA-DETR start them: He's normal in the backbone, Xavier's uniform
+ * in the transformer (packed `in_proj_weight` [3C, C] as one matrix), normal query positions, PyTorch's own start in `input_proj` and
+ * the heads. SMCA-DETR: Xavier's uniform in `point1` and `point2`, head scales of 1, class probabilities of `CLASS_PRIOR`.
  * @throws UserError when no model can have these settings: see `checkDetectorSettings`
  */
 export function initialDetectorParameters(settings: DetectorSettings, random: RandomStream): ParameterValues {
-  const { backbone, modelWidth, feedForward, encoderLayers, decoderLayers, queries, classes } = checkDetectorSettings(settings);
+  const { family, backbone, modelWidth, heads, feedForward, encoderLayers, decoderLayers, queries, classes } = checkDetectorSettings(settings);
+  const isSmca = family === 'smca-detr';
   const to = new Initializer(random);
   to.backbone(BACKBONE, backbone);
   const features = backbone.widths[backbone.widths.length - 1];
@@ -99,11 +119,13 @@ export function initialDetectorParameters(settings: DetectorSettings, random: Ra
     to.attention(`${at}.multihead_attn`, modelWidth);
     to.feedForward(at, modelWidth, feedForward);
     for (const norm of ['norm1', 'norm2', 'norm3']) to.layerNorm(`${at}.${norm}`, modelWidth);
+    if (isSmca) to.modulation(at, modelWidth, heads, layer === 0);
   }
   to.layerNorm('transformer.decoder.norm', modelWidth);
   to.normal('query_embed.weight', [queries, modelWidth], 1);
-  to.linear('class_embed', modelWidth, classes + 1);
-  [modelWidth, modelWidth, 4].forEach((outputs, i) => to.linear(`bbox_embed.layers.${i}`, modelWidth, outputs));
+  to.linear('class_embed', modelWidth, isSmca ? classes : classes + 1);
+  if (isSmca) to.constant('class_embed.bias', [classes], -Math.log(1 / CLASS_PRIOR - 1));
+  to.mlp3('bbox_embed', modelWidth, 4, (name, inputs, outputs) => to.linear(name, inputs, outputs));
   return to.values;
 }
 

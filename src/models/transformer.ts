@@ -40,15 +40,24 @@ export interface Decoded {
 }
 
 /**
+ * A prior of a layer's co-attention, before the layer's own attentions.
+ * @param layer its name, such as `transformer.decoder.layers.0`
+ * @param placed the layer's input states plus query positions, [B or 1, Q, C]
+ * @returns added to the logits of the co-attention, [B or 1, N, Q, S]
+ */
+export type CoAttentionPrior = (layer: string, placed: Tensor) => Tensor;
+
+/**
  * DETR's decoder with normalization after each sum: layers `<name>.layers.0`, ... States begin at 0; query positions enter
  * queries and keys of the self-attention and queries of the co-attention (`multihead_attn`), positions its keys. Before the
  * first co-attention nothing depends on the image: that part runs once for the batch (batch 1 in what an observer sees of
- * `layers.0.self_attn`).
+ * `layers.0.self_attn`, and in the first layer's prior).
  * @param queryPositions [Q, C]
  * @param memory [B, S, C]
  * @param positions [S, C]
+ * @param prior of the co-attention (SMCA-DETR); none where it is left out (DETR)
  */
-export function decoder(forward: Forward, name: string, queryPositions: Tensor, memory: Tensor, positions: Tensor, layers: number, heads: number): Decoded {
+export function decoder(forward: Forward, name: string, queryPositions: Tensor, memory: Tensor, positions: Tensor, layers: number, heads: number, prior?: CoAttentionPrior): Decoded {
   const [batch, , channels] = memory.shape as [number, number, number];
   const keys = tf.add(memory, positions);
   const states: Tensor[] = [], coAttention: Attended[] = [];
@@ -56,9 +65,10 @@ export function decoder(forward: Forward, name: string, queryPositions: Tensor, 
   for (let layer = 0; layer < layers; layer++) {
     const at = `${name}.layers.${layer}`;
     const placed = tf.add(x, queryPositions);
+    const logPrior = prior?.(at, placed);
     const self = multiHeadAttention(forward, `${at}.self_attn`, placed, placed, x, heads);
     x = forBatch(normalize(forward, `${at}.norm1`, tf.add(x, self.output)), batch);
-    const attended = multiHeadAttention(forward, `${at}.multihead_attn`, tf.add(x, queryPositions), keys, memory, heads);
+    const attended = multiHeadAttention(forward, `${at}.multihead_attn`, tf.add(x, queryPositions), keys, memory, heads, logPrior);
     x = normalize(forward, `${at}.norm2`, tf.add(x, attended.output));
     x = normalize(forward, `${at}.norm3`, tf.add(x, feedForward(forward, at, x)));
     coAttention.push(attended);

@@ -5,7 +5,7 @@ import test from 'ava';
 import { UserError } from '../../src/errors.js';
 import { startingWeights } from '../../src/experiments/starting-weights.js';
 import { estimatedNeeds } from '../../src/experiments/train-detector.js';
-import { detrCost, parameterCount } from '../../src/models/cost.js';
+import { detectorCost, parameterCount } from '../../src/models/cost.js';
 import { initialClassifierParameters, initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { detrSettings } from '../../src/models/settings.js';
 import { readParameters, writeParameters } from '../../src/tensor/parameter-file.js';
@@ -51,7 +51,7 @@ test.serial('--dry-run prints what is resolved and needed, and writes nothing', 
   t.regex(stdout, /^DETR 2-2-8 on MiniVOC, scale gpu, starts from random weights\.\n/);
   t.regex(stdout, /\n {2}steps +77\n/);
   t.true(stdout.includes(`: ${parameterCount(detrSettings.gpu).toLocaleString('en')}\n`), stdout);
-  t.true(stdout.includes(`one image forward: ${detrCost(detrSettings.gpu).reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0).toLocaleString('en')}\n`), stdout);
+  t.true(stdout.includes(`one image forward: ${detectorCost(detrSettings.gpu).reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0).toLocaleString('en')}\n`), stdout);
   t.regex(stdout, /Memory, about: \d+00 MB\nNothing was trained \(--dry-run\)\.\n$/);
   t.false(existsSync(unused));
 });

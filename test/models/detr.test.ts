@@ -2,7 +2,7 @@ import test from 'ava';
 import { setCriterion } from '../../src/detection/set-criterion.js';
 import { isBuffer } from '../../src/models/batch-normalization.js';
 import { classifier } from '../../src/models/classifier.js';
-import { detrCost, parameterCount } from '../../src/models/cost.js';
+import { detectorCost, parameterCount } from '../../src/models/cost.js';
 import { detector } from '../../src/models/detector.js';
 import { initialClassifierParameters, initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { sinePositions } from '../../src/models/position-encoding.js';
@@ -93,7 +93,7 @@ test('initial parameters: counts agree with the cost table, spreads with PyTorch
 });
 
 test('costs by hand: attention, first convolution and heads of the smoke model', (t) => {
-  const costs = new Map(detrCost(detrSettings.smoke).map((cost) => [cost.name, cost]));
+  const costs = new Map(detectorCost(detrSettings.smoke).map((cost) => [cost.name, cost]));
   t.is(costs.get('transformer.decoder.layers.1.multihead_attn.qk')!.multiplyAdds, 10 * 16 * 32); // 10 queries, 4 x 4 tokens, width 32
   t.is(costs.get('backbone.0.body.conv1')!.multiplyAdds, 32 * 32 * 27 * 8); // 32 x 32 outputs
   t.is(costs.get('backbone.0.body.conv1')!.weights, 27 * 8);
@@ -120,7 +120,7 @@ test('a full-size step is traced without values; quantization asks for every mod
     return { loss: value, ...Object.fromEntries(names.map((n, i) => [n, grads[i]])) };
   }, { ...inputs, images: { shape: [16, 128, 128, 3], dtype: 'float32' }, labels: { shape: [16, 6], dtype: 'int32' }, targets: { shape: [16, 6, 4], dtype: 'float32' } });
   t.deepEqual(graph.outputs.get('query_embed.weight')!.shape, [25, 128]);
-  const products = detrCost(settings).map(({ name }) => name.replace(/\.(qk|av)$/, ''));
+  const products = detectorCost(settings).map(({ name }) => name.replace(/\.(qk|av)$/, ''));
   t.deepEqual([...asked].sort(), [...new Set(products)].sort());
 });
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { detrCost } from '../../src/models/cost.js';
+import { detectorCost } from '../../src/models/cost.js';
 import { realValued } from '../../src/models/forward.js';
 import { paperQuantization } from '../../src/models/quantization-policy.js';
 import { detrSettings } from '../../src/models/settings.js';
@@ -16,7 +16,7 @@ test('decisions A6 to A8: which module of the small DETR has which bits at 4-4-8
 
 test('of all products of a model, only the projection to the transformer and the heads stay real-valued', (t) => {
   const quantization = paperQuantization(parsePrecision('2-2-8'));
-  const real = detrCost(detrSettings.minutes).map(({ name }) => name).filter((name) => quantization(name.replace(/\.(qk|av|[qkv]_proj)$/, '')).weightBits === 32);
+  const real = detectorCost(detrSettings.minutes).map(({ name }) => name).filter((name) => quantization(name.replace(/\.(qk|av|[qkv]_proj)$/, '')).weightBits === 32);
   t.deepEqual(real, ['input_proj', 'class_embed', 'bbox_embed.layers.0', 'bbox_embed.layers.1', 'bbox_embed.layers.2']);
 });
 
