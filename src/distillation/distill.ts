@@ -1,0 +1,41 @@
+import { match, type Targets } from '../detection/matcher.js';
+import type { DetectorOutput } from '../models/detector-output.js';
+import type { Parameters } from '../tensor/parameters.js';
+import { tf, type Tensor } from '../tensor/tf.js';
+import { coAttentionLoss } from './distillation-loss.js';
+import { matchQueries, type DetectionMatcher } from './query-matching.js';
+import type { DistillationSettings } from './settings.js';
+
+/** The distillation's part of a step. All scalars. */
+export interface Distillation {
+  /** lambda L_DRD: what Eq. 2.38 adds to L_GT. */
+  loss: Tensor;
+  /** L_DRD alone. */
+  distance: Tensor;
+  /** Student queries that learn, as a part of all of the batch. */
+  keptShare: Tensor;
+  /** Their number. */
+  pairs: Tensor;
+}
+
+/** What the distillation of a step depends on besides the two outputs. */
+export interface DistillationOptions {
+  /** The part of lambda that acts now, a scalar (lambdaFactor); 1 where it is left out. */
+  factor?: Tensor;
+  /** The detection matching of the family, for `matching: 'hungarian'`; DETR's where it is left out. */
+  matcher?: DetectionMatcher;
+}
+
+/**
+ * The second term of Eq. 2.38, lambda L_DRD: match the queries (Eq. 2.33-2.35), then compare their co-attended features (Eq. 2.36, 2.37).
+ * Gradients go into the student's features alone: matching and teacher are constants.
+ * @param student output of the student for a batch
+ * @param teacher output of the teacher, in evaluation mode, for the same batch (decision A25)
+ * @param parameters the student's
+ */
+export function distillationLoss(student: DetectorOutput, teacher: DetectorOutput, targets: Targets, settings: DistillationSettings, parameters: Parameters, { factor, matcher = match }: DistillationOptions = {}): Distillation {
+  const matching = matchQueries(student, teacher, targets, settings, matcher);
+  const distance = coAttentionLoss(student.coAttention, teacher.coAttention, matching, settings, parameters);
+  const weighted = tf.mul(distance, settings.lambda);
+  return { loss: factor ? tf.mul(weighted, factor) : weighted, distance, keptShare: tf.mean(matching.kept), pairs: tf.sum(matching.kept) };
+}
