@@ -1,6 +1,10 @@
+import type { Observer } from '../quantizer/observer.js';
 import { layerNorm } from '../tensor/layer-norm.js';
+import { sizeOf, type ArrayValue, type ParameterValues } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
+import { AlignmentFit } from './alignment-fit.js';
 import type { Forward } from './forward.js';
+import type { DetectorSettings } from './settings.js';
 
 /** eps of Eq. 2.32. */
 export const ALIGNMENT_EPSILON = 1e-5;
@@ -77,4 +81,45 @@ export function align({ parameters, observe }: Forward, operand: string, x: Tens
     observe?.(name, values);
     return axis === 'queries' ? distributionAlignmentOverQueries(values, gamma, beta) : distributionAlignment(values, gamma, beta);
   }, x);
+}
+
+/** True for the name of an alignment's parameter. They belong to the transformer's parameters, not to the quantizers'. */
+export const isAlignmentParameter = (name: string): boolean => /_alignment\.(gamma|beta)$/.test(name);
+
+/** What of a model's sizes decides the parameters of its alignments. */
+type Sizes = Pick<DetectorSettings, 'modelWidth' | 'heads' | 'encoderLayers' | 'decoderLayers'>;
+
+/** The operands of a place in every layer: `transformer.decoder.layers.0.multihead_attn.q`, ... */
+export function alignedOperands(model: Sizes, place: AlignmentPlace): string[] {
+  const [attention, operand] = place.split('.');
+  const [part, layers] = attention === 'encoder' ? ['encoder', model.encoderLayers] as const : ['decoder', model.decoderLayers] as const;
+  return Array.from({ length: layers }, (_, layer) => `transformer.${part}.layers.${layer}.${attention === 'co-attention' ? 'multihead_attn' : 'self_attn'}.${operand}`);
+}
+
+/**
+ * Names and initial values of the alignments that settings ask for; their presence turns the alignments on (align). Quantizers of aligned operands
+ * are to be calibrated with these parameters in place. The paper says nothing about a start. `ones`: gamma 1 and beta 0. `measured`: by least
+ * squares, channel by channel, between an operand and its normalized values, so that a trained model keeps what it computes as well as Eq. 2.32
+ * lets it; what a normalization takes away (each token's own mean and deviation) is lost.
+ * @param capture for `measured`: forward passes of the trained model without these alignments, on an eager backend, with this observer
+ * @throws Error when `measured` has not heard an operand
+ */
+export async function alignmentParameters({ places, axis, start }: AlignmentSettings, model: Sizes, capture?: (observe: Observer) => void | Promise<void>): Promise<ParameterValues> {
+  const width = model.modelWidth / model.heads, shape = axis === 'queries' ? [model.heads, width] : [width];
+  const fits = new Map(places.flatMap((place) => alignedOperands(model, place)).map((operand) => [operand, { fit: new AlignmentFit(shape, axis, ALIGNMENT_EPSILON), heard: false }]));
+  if (start === 'measured') {
+    await capture?.((quantizer, values) => {
+      const aligned = fits.get(quantizer.replace(/_quantizer$/, ''));
+      if (!aligned) return;
+      aligned.fit.add({ shape: values.shape, data: values.dataSync() });
+      aligned.heard = true;
+    });
+  }
+  const filled = (value: number): ArrayValue => ({ shape, data: new Float32Array(sizeOf(shape)).fill(value) });
+  return Object.fromEntries([...fits].flatMap(([operand, { fit, heard }]) => {
+    const name = alignmentName(operand, axis);
+    if (start === 'measured' && !heard) throw new Error(`${name} should start as measured, but ${operand} was not observed: capture a forward pass of the model`);
+    const { gamma, beta } = heard ? fit.solve() : { gamma: filled(1), beta: filled(0) };
+    return [[`${name}.gamma`, gamma], [`${name}.beta`, beta]] as const;
+  }));
 }
