@@ -4,7 +4,7 @@ import { tf, type Tensor } from '../tensor/tf.js';
 import { cxcywhToXyxy } from './boxes.js';
 import { generalizedIoU } from './giou.js';
 
-/** Weights of the three terms, in the matching cost and in the loss alike (facebookresearch/detr). */
+/** Weights of the three terms of DETR, in the matching cost and in the loss alike (facebookresearch/detr); those of the boxes are SMCA-DETR's too. */
 export const DETECTION_WEIGHTS = { classification: 1, l1: 5, giou: 2 } as const;
 
 /** Ground truth of a batch. */
@@ -31,29 +31,48 @@ export function forLayers(x: Tensor, layers: number): Tensor {
 }
 
 /**
+ * The boxes' part of a matching cost, 5 |box - target|_1 - 2 GIoU(box, target), the same in DETR and SMCA-DETR.
+ * @param boxes `cxcywh` [L, B, Q, 4]
+ * @returns [L * B, Q, G]
+ */
+export function boxCost(boxes: Tensor, targets: Targets): Tensor {
+  const [layers, batch, queries] = boxes.shape as [number, number, number];
+  const count = targets.boxes.shape[1]!, problems = layers * batch;
+  const predicted = tf.reshape(boxes, [problems, queries, 4]), wanted = forLayers(targets.boxes, layers);
+  const distance = tf.sum(tf.abs(tf.sub(tf.reshape(predicted, [problems, queries, 1, 4]), tf.reshape(wanted, [problems, 1, count, 4]))), -1);
+  const overlap = generalizedIoU(cxcywhToXyxy(predicted), cxcywhToXyxy(wanted));
+  return tf.sub(tf.mul(distance, DETECTION_WEIGHTS.l1), tf.mul(overlap, DETECTION_WEIGHTS.giou));
+}
+
+/**
+ * What each query has for the class of each target: [L, B, Q, classes] -> [L * B, Q, G]; 0 for padding.
+ * @param values a number for each class
+ */
+export function ofTargetClasses(values: Tensor, targets: Targets): Tensor {
+  const [layers, batch, queries, classes] = values.shape as [number, number, number, number];
+  return tf.matMul(tf.reshape(values, [layers * batch, queries, classes]), forLayers(oneHotLabels(targets, classes), layers), false, true);
+}
+
+/** A matching cost: [L, B, Q, K or K + 1] logits and [L, B, Q, 4] boxes -> [L * B, Q, G]. */
+export type MatchingCost = (logits: Tensor, boxes: Tensor, targets: Targets) => Tensor;
+
+/**
  * Matching cost of DETR: -p(class) + 5 |box - target|_1 - 2 GIoU(box, target), p after the softmax.
  * @param logits [L, B, Q, K + 1]
  * @param boxes `cxcywh` [L, B, Q, 4]
  * @returns [L * B, Q, G]
  */
 export function matchingCost(logits: Tensor, boxes: Tensor, targets: Targets): Tensor {
-  const [layers, batch, queries, classes] = logits.shape as [number, number, number, number];
-  const count = targets.boxes.shape[1]!, problems = layers * batch;
-  const predicted = tf.reshape(boxes, [problems, queries, 4]), wanted = forLayers(targets.boxes, layers);
-  const probabilities = tf.softmax(tf.reshape(logits, [problems, queries, classes]));
-  const probability = tf.matMul(probabilities, forLayers(oneHotLabels(targets, classes), layers), false, true);
-  const distance = tf.sum(tf.abs(tf.sub(tf.reshape(predicted, [problems, queries, 1, 4]), tf.reshape(wanted, [problems, 1, count, 4]))), -1);
-  const overlap = generalizedIoU(cxcywhToXyxy(predicted), cxcywhToXyxy(wanted));
-  const { classification, l1, giou } = DETECTION_WEIGHTS;
-  return tf.sub(tf.sub(tf.mul(distance, l1), tf.mul(overlap, giou)), tf.mul(probability, classification));
+  return tf.sub(boxCost(boxes, targets), tf.mul(ofTargetClasses(tf.softmax(logits), targets), DETECTION_WEIGHTS.classification));
 }
 
 /**
  * Bipartite matching of DETR (section 3.1), for every decoder layer on its own; outside of the gradient.
- * @param logits [L, B, Q, K + 1]
+ * @param logits [L, B, Q, K + 1]; [L, B, Q, K] with the cost of SMCA-DETR
  * @param boxes `cxcywh` [L, B, Q, 4]
+ * @param cost of a query for a target; DETR's where it is left out
  * @returns [L * B, G, Q]: one-hot rows, zero rows for padding
  */
-export function match(logits: Tensor, boxes: Tensor, targets: Targets): Tensor {
-  return withoutGradient((p, b) => linearAssignment(matchingCost(p, b, targets), forLayers(validity(targets), logits.shape[0])), [logits, boxes]);
+export function match(logits: Tensor, boxes: Tensor, targets: Targets, cost: MatchingCost = matchingCost): Tensor {
+  return withoutGradient((p, b) => linearAssignment(cost(p, b, targets), forLayers(validity(targets), logits.shape[0])), [logits, boxes]);
 }

@@ -10,7 +10,7 @@ export const NO_OBJECT_WEIGHT = 0.1;
 export interface SetLoss {
   /** Weighted sum over terms and decoder layers, scalar. */
   total: Tensor;
-  /** Weighted cross-entropy, [L]. */
+  /** DETR: weighted cross-entropy; SMCA-DETR: focal loss; [L]. */
   classification: Tensor;
   /** L1 distance of `cxcywh` boxes, [L]. */
   l1: Tensor;
@@ -20,18 +20,44 @@ export interface SetLoss {
   assignment: Tensor;
 }
 
+/** The class that each query is matched to, one-hot, zero rows where there is none: assignment [L * B, G, Q] -> [L * B, Q, classes]. */
+export function matchedClasses(targets: Targets, assignment: Tensor, layers: number, classes: number): Tensor {
+  return tf.matMul(assignment, forLayers(oneHotLabels(targets, classes), layers), true, false);
+}
+
 /**
  * Cross-entropy with the weighted mean of torch's F.cross_entropy: sum(w ce) / sum(w) for each decoder layer, w = 0.1 where
  * a query is matched to no object. logits [L, B, Q, K + 1], assignment [L * B, G, Q] -> [L].
  */
 function classificationLoss(logits: Tensor, targets: Targets, assignment: Tensor): Tensor {
   const [layers, batch, queries, classes] = logits.shape as [number, number, number, number];
-  const matched = tf.matMul(assignment, forLayers(oneHotLabels(targets, classes), layers), true, false); // [L * B, Q, K + 1]
+  const matched = matchedClasses(targets, assignment, layers, classes);
   const free = tf.reshape(tf.sub(1, tf.sum(assignment, 1)), [layers * batch, queries, 1]);
   const noObject = tf.tensor1d(Float32Array.from({ length: classes }, (_, i) => (i === classes - 1 ? NO_OBJECT_WEIGHT : 0)));
   const weights = tf.reshape(tf.add(matched, tf.mul(free, noObject)), [layers, batch * queries * classes]);
   const shares = tf.div(weights, tf.sum(weights, 1, true));
   return tf.neg(tf.sum(tf.mul(shares, tf.reshape(tf.logSoftmax(logits), [layers, batch * queries * classes])), 1));
+}
+
+/** How many boxes a batch has, at least 1: what sums over boxes are divided by. */
+export const boxCount = (targets: Targets): Tensor => tf.maximum(tf.sum(validity(targets)), 1);
+
+/**
+ * A set loss from its matching and its classification term: L1 (weight 5) and GIoU (2) between each target and its query, over the number
+ * of boxes in the batch; the same in DETR and SMCA-DETR.
+ * @param classification [L], and its weight
+ * @param boxes `cxcywh` [L, B, Q, 4]
+ * @param assignment [L * B, G, Q]
+ */
+export function setLoss(classification: Tensor, weight: number, boxes: Tensor, targets: Targets, assignment: Tensor): SetLoss {
+  const [layers, batch, queries] = boxes.shape as [number, number, number];
+  const mask = forLayers(validity(targets), layers), wanted = forLayers(targets.boxes, layers), count = boxCount(targets);
+  const predicted = tf.matMul(assignment, tf.reshape(boxes, [layers * batch, queries, 4])); // [L * B, G, 4]
+  const perLayer = (values: Tensor): Tensor => tf.div(tf.sum(tf.reshape(tf.mul(values, mask), [layers, -1]), 1), count);
+  const l1 = perLayer(tf.sum(tf.abs(tf.sub(predicted, wanted)), -1));
+  const giou = perLayer(tf.sub(1, generalizedIoUElementwise(cxcywhToXyxy(predicted), cxcywhToXyxy(wanted))));
+  const boxTerms = tf.add(tf.mul(l1, DETECTION_WEIGHTS.l1), tf.mul(giou, DETECTION_WEIGHTS.giou));
+  return { total: tf.sum(tf.add(tf.mul(classification, weight), boxTerms)), classification, l1, giou, assignment };
 }
 
 /**
@@ -42,18 +68,6 @@ function classificationLoss(logits: Tensor, targets: Targets, assignment: Tensor
  * @param boxes `cxcywh` [L, B, Q, 4]
  */
 export function setCriterion(logits: Tensor, boxes: Tensor, targets: Targets): SetLoss {
-  const [layers, batch, queries] = logits.shape as [number, number, number, number];
-  const count = targets.labels.shape[1]!, problems = layers * batch;
   const assignment = match(logits, boxes, targets);
-  const valid = validity(targets);
-  const boxCount = tf.maximum(tf.sum(valid), 1);
-  const mask = forLayers(valid, layers), wanted = forLayers(targets.boxes, layers);
-  const predicted = tf.matMul(assignment, tf.reshape(boxes, [problems, queries, 4])); // [L * B, G, 4]
-  const perLayer = (values: Tensor): Tensor => tf.div(tf.sum(tf.reshape(tf.mul(values, mask), [layers, batch * count]), 1), boxCount);
-  const classification = classificationLoss(logits, targets, assignment);
-  const l1 = perLayer(tf.sum(tf.abs(tf.sub(predicted, wanted)), -1));
-  const giou = perLayer(tf.sub(1, generalizedIoUElementwise(cxcywhToXyxy(predicted), cxcywhToXyxy(wanted))));
-  const weights = DETECTION_WEIGHTS;
-  const total = tf.sum(tf.add(tf.mul(classification, weights.classification), tf.add(tf.mul(l1, weights.l1), tf.mul(giou, weights.giou))));
-  return { total, classification, l1, giou, assignment };
+  return setLoss(classificationLoss(logits, targets, assignment), DETECTION_WEIGHTS.classification, boxes, targets, assignment);
 }

@@ -1,6 +1,6 @@
 import { batchAt, OBJECTS_PER_IMAGE, stepsPerEpoch } from '../data/batches.js';
 import type { DetectionDataset } from '../data/dataset.js';
-import { setCriterion } from '../detection/set-criterion.js';
+import { detectionLoss } from '../detection/detection-loss.js';
 import { detector } from '../models/detector.js';
 import type { Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
@@ -30,7 +30,7 @@ export interface DetectionTaskOptions {
 export function detectionObjective(model: DetectorSettings, quantization: Quantization, batchStatistics: boolean): ObjectiveFunction {
   return (parameters, { images, labels, boxes }) => {
     const output = detector(parameters, images, model, quantization, { batchStatistics });
-    const loss = setCriterion(output.logits, output.boxes, { labels, boxes });
+    const loss = detectionLoss(model.family, output.logits, output.boxes, { labels, boxes });
     const last = (t: Tensor): Tensor => tf.reshape(tf.slice(t, [t.shape[0] - 1], [1]), []);
     return { loss: loss.total, logged: { classification: last(loss.classification), l1: last(loss.l1), giou: last(loss.giou) }, buffers: output.statistics };
   };

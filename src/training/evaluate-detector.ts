@@ -2,7 +2,7 @@ import { cocoAnnotations } from '../data/coco-annotations.js';
 import type { DetectionDataset } from '../data/dataset.js';
 import { evaluateDetections, type CocoSummary } from '../detection/coco-average-precision.js';
 import { concatDetections, type Detections } from '../detection/detections.js';
-import { outputsToDetections, postProcess } from '../detection/post-processing.js';
+import { outputsToDetections, postProcessing } from '../detection/post-processing.js';
 import { detector } from '../models/detector.js';
 import type { Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
@@ -25,7 +25,7 @@ export interface DetectorEvaluator {
 
 /** Compiles the forward pass of a detector: running averages in batch normalization, last decoder layer. */
 export function createDetectorEvaluator(settings: DetectorSettings, quantization: Quantization, threads?: number): DetectorEvaluator {
-  const { imageSize, queries } = settings;
+  const { imageSize, queries } = settings, postProcess = postProcessing(settings.family);
   let compiled: Promise<CompiledStep> | undefined;
   const compile = (parameters: ParameterValues): Promise<CompiledStep> =>
     compileStep(
@@ -49,7 +49,7 @@ export function createDetectorEvaluator(settings: DetectorSettings, quantization
       for (let i = 0; i < here; i++) normalizedPixels(dataset.sample(start + i).image, images.subarray(i * imageSize * imageSize * 3, (i + 1) * imageSize * imageSize * 3));
       const { logits, boxes } = await step.run({ images });
       const ids = Array.from({ length: here }, (_, i) => start + i);
-      const processed = postProcess(logits.subarray(0, here * queries * (settings.classes + 1)), boxes.subarray(0, here * queries * 4), queries, ids.map(() => ({ width: dataset.size, height: dataset.size })));
+      const processed = postProcess(logits.subarray(0, here * (logits.length / BATCH)), boxes.subarray(0, here * queries * 4), queries, ids.map(() => ({ width: dataset.size, height: dataset.size })));
       parts.push(outputsToDetections(processed, ids, categories));
     }
     return concatDetections(parts);
