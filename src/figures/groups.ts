@@ -1,7 +1,8 @@
-import { finalEvaluation, type RunSummary, type Scale } from '../training/run-record.js';
+import { MODULE_GROUPS, finalEvaluation, type RunScope, type RunSummary, type Scale } from '../training/run-record.js';
 
-/** Runs that may be averaged with each other: the same scale, data set and model. */
+/** Runs that may be averaged with each other: the same scope, scale, data set and model. */
 export interface RunGroup {
+  scope: RunScope;
   scale: Scale;
   dataset: string;
   model: string;
@@ -10,29 +11,52 @@ export interface RunGroup {
 
 const SCALES: readonly Scale[] = ['smoke', 'minutes', 'gpu', 'paper'];
 
+/** What a run quantizes; records that say nothing quantize the whole detector. */
+export const scopeOf = (run: RunSummary): RunScope => run.scope ?? 'detector';
+
+/** The module groups of Fig. 2.11 that a run quantizes, in its order. */
+export function quantizedGroups(run: RunSummary): (typeof MODULE_GROUPS)[number][] {
+  if (run.bits === '32-32-32') return [];
+  const { groups = scopeOf(run) === 'transformer' ? MODULE_GROUPS.slice(1) : MODULE_GROUPS } = run;
+  return MODULE_GROUPS.filter((group) => groups.includes(group));
+}
+
+/** Which runs {@link groupFor} may choose from. */
+export interface GroupWish {
+  /** Default: the whole detector. */
+  scope?: RunScope;
+  /** Whether runs of a model, by its name, may be shown; default: all. */
+  model?: (model: string) => boolean;
+}
+
 /**
- * The one group of runs that an artefact shows of those given; null where it has none. Runs of different scales, data
- * sets or models are never averaged or drawn together: the largest scale is shown, and of several groups of that scale the
- * one of the run that finished last (a trial at `smoke` hides nothing). In a cell, runs of another recipe (settings, start weights) than the last one
- * are left out, and a seed that was run again counts once, the last time.
+ * The one group of runs that an artefact shows of those given; null where it has none. Runs of different scopes, scales, data
+ * sets or models are never averaged or drawn together. DETR comes before SMCA-DETR (the artefacts of the book are DETR's); of
+ * several groups the largest scale is shown, and of several of that scale the one of the run that finished last (a trial at
+ * `smoke` hides nothing). In a cell, runs of another recipe (settings, start weights) than the last one are left out, and a
+ * seed that was run again counts once, the last time.
  */
-export function groupFor(artefact: string, runs: readonly RunSummary[]): RunGroup | null {
+export function groupFor(artefact: string, runs: readonly RunSummary[], { scope = 'detector', model: wanted = () => true }: GroupWish = {}): RunGroup | null {
   const groups = new Map<string, RunGroup>();
   for (const run of runs) {
-    if (!run.artefact.includes(artefact)) continue;
-    const key = [run.scale, run.dataset, run.model].join('|');
-    const group = groups.get(key) ?? { scale: run.scale, dataset: run.dataset, model: run.model, runs: [] };
+    const { scale, dataset, model } = run;
+    if (!run.artefact.includes(artefact) || scopeOf(run) !== scope || !wanted(model)) continue;
+    const key = [scale, dataset, model].join('|');
+    const group = groups.get(key) ?? { scope, scale, dataset, model, runs: [] };
     group.runs.push(run);
     groups.set(key, group);
   }
-  const rank = (group: RunGroup): [number, number] => [SCALES.indexOf(group.scale), Math.max(...group.runs.map(finished))];
-  const [best] = [...groups.values()].sort((a, b) => rank(b)[0] - rank(a)[0] || rank(b)[1] - rank(a)[1]);
+  const ranks = (group: RunGroup): number[] => [Number(!isSmca(group.model)), SCALES.indexOf(group.scale), Math.max(...group.runs.map(finished))];
+  const [best] = [...groups.values()].sort((a, b) => ranks(a).reduce((order, rank, i) => order || ranks(b)[i] - rank, 0));
   return best === undefined ? null : { ...best, runs: withoutReruns(best.runs) };
 }
 
+/** Whether a model, by its name, is an SMCA-DETR. */
+export const isSmca = (model: string): boolean => model.startsWith('smca');
+
 const finished = (run: RunSummary): number => Date.parse(run.finishedAt);
 
-const cellOf = (run: RunSummary): string => [run.method, run.bits, run.tau, run.lambda].join('|');
+const cellOf = (run: RunSummary): string => [run.method, run.bits, run.tau, run.lambda, quantizedGroups(run).join('+')].join('|');
 
 /** Of each cell the runs of the recipe that finished last, each seed once. */
 function withoutReruns(runs: readonly RunSummary[]): RunSummary[] {
@@ -40,6 +64,15 @@ function withoutReruns(runs: readonly RunSummary[]): RunSummary[] {
   const recipes = new Map(inOrder.map((run) => [cellOf(run), run.recipe]));
   const latest = new Map(inOrder.filter((run) => run.recipe === recipes.get(cellOf(run))).map((run) => [`${cellOf(run)}|${run.seed}`, run]));
   return [...latest.values()];
+}
+
+/** Runs of one cell of a table or one point of a figure. */
+export const runsOf = (group: Pick<RunGroup, 'runs'> | null, method: string, bits: string): RunSummary[] => (group?.runs ?? []).filter((run) => run.method === method && run.bits === bits);
+
+/** The number of seeds of some runs, in words. */
+export function seedsText(runs: readonly RunSummary[]): string {
+  const seeds = new Set(runs.map((run) => run.seed)).size;
+  return `${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`;
 }
 
 /** AP50 of a run's last evaluation on a split, in percent; null where it has none. */
@@ -55,11 +88,11 @@ export function datasetName(dataset: string): string {
 }
 
 /** What a run quantizes, in words. */
-export function quantizedName(run: Pick<RunSummary, 'bits' | 'quantized'>): string {
+export function quantizedName(run: Pick<RunSummary, 'bits' | 'quantized' | 'scope'>): string {
   if (run.quantized !== undefined) return run.quantized;
   const [weights, activations, attention] = run.bits.split('-');
   if (run.bits === '32-32-32') return 'nothing';
-  return `weights ${weights} bit, activations ${activations} bit, attention ${attention} bit`;
+  return `${run.scope === 'transformer' ? 'the transformer only: ' : ''}weights ${weights} bit, activations ${activations} bit, attention ${attention} bit`;
 }
 
 /** The model of a group of runs, in words: every scale but `paper` trains a small one. */

@@ -5,7 +5,7 @@ import type { LayerSpec, UnitSpec } from 'vega-lite/build/src/spec';
 /** One layer of a view. */
 export type Layer = LayerSpec<Field> | UnitSpec<Field>;
 
-/** How a method is drawn. The colours are those that Fig. 2.12(b) names; the shape tells methods apart without colour. */
+/** How a method is drawn. The colours of the paper's own methods are those that Fig. 2.12(b) names; the shape tells methods apart without colour. */
 export interface MethodStyle {
   method: string;
   colour: string;
@@ -15,7 +15,8 @@ export interface MethodStyle {
 
 /**
  * The paper names red twice, for the teacher and for + FQM: the teacher is drawn in a darker red, dashed, with diamonds.
- * Orange, green and purple are shades that stay apart with the common kinds of colour blindness.
+ * All are shades that stay apart with the common kinds of colour blindness; those
+ * after the teacher's are this kit's own choice.
  */
 export const METHODS: readonly MethodStyle[] = [
   { method: 'Real-valued', colour: '#4a4a4a', shape: 'circle', dash: [1, 0] },
@@ -24,7 +25,17 @@ export const METHODS: readonly MethodStyle[] = [
   { method: '+ FQM', colour: '#e0313a', shape: 'triangle-down', dash: [1, 0] },
   { method: '+ DA + FQM (Q-DETR)', colour: '#6f3fa8', shape: 'circle', dash: [1, 0] },
   { method: 'Teacher', colour: '#8b0000', shape: 'diamond', dash: [7, 4] },
+  { method: 'Q-DETR, same slot', colour: '#1a6dff', shape: 'triangle-right', dash: [1, 0] },
+  { method: 'LSQ', colour: '#4c99b2', shape: 'triangle-left', dash: [1, 0] },
+  { method: 'Percentile', colour: '#b8437e', shape: 'cross', dash: [1, 0] },
+  { method: 'VT-PTQ', colour: '#2e2357', shape: 'diamond', dash: [1, 0] },
 ];
+
+/** The rows of Table 2.2, in its order. */
+export const TABLE_22_METHODS: readonly MethodStyle[] = METHODS.slice(0, 5);
+
+/** A method's place in the order of tables and legends: that of `METHODS`, unknown ones last. */
+export const methodOrder = (method: string): number => METHODS.findIndex((style) => style.method === method) >>> 0;
 
 /** The style of a method; methods that the paper's figures do not show are grey crosses. */
 export function methodStyle(method: string): MethodStyle {

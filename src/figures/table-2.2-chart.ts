@@ -1,11 +1,10 @@
-import { datasetName, modelName } from './groups.js';
-import { BITS } from './paper-values.js';
+import { datasetName, modelName, seedsText } from './groups.js';
 import type { Figure } from './render.js';
-import { CONFIG, FAINT, INK, METHODS, QUIET, methodStyle, niceDomain, type Layer } from './style.js';
-import type { Measured, Shown, Table22 } from './table-2.2.js';
+import type { Origin } from './run-summaries.js';
+import { CONFIG, FAINT, INK, QUIET, methodStyle, niceDomain, type Layer } from './style.js';
+import type { Measured, Shown, Table22, TransformerCell, TransformerOnly } from './table-2.2.js';
 
 const ROW = 31;
-const ROWS = 17;
 const PLOT = 155;
 const LABELS = 200;
 /** Where the columns of numbers end, in pixels right of a panel's plot. */
@@ -32,55 +31,72 @@ interface Panel {
   empty: string[];
 }
 
-/** Rows from top to bottom: the real-valued model, then a heading and four methods for each bit-width. */
-function rows(): { method: string; bits: string; y: number }[] {
-  const [real, ...others] = METHODS.slice(0, 5).map((style) => style.method);
-  const quantized = BITS.flatMap((bits, i) => others.map((method, j) => ({ method, bits, y: 2.7 + 5.25 * i + j })));
-  return [{ method: real, bits: '32-32-32', y: 0.5 }, ...quantized];
+/** The rows that all panels of a line of panels share. */
+interface Section {
+  rows: { method: string; bits: string; y: number }[];
+  headings: { y: number; bits: string; rest: string }[];
+  /** Height in rows. */
+  height: number;
 }
 
-const headings = BITS.map((bits, i) => {
-  const [weights, activations, attention] = bits.split('-');
-  return { y: 1.7 + 5.25 * i, text: `${bits}`, rest: `weights ${weights} · activations ${activations} · attention ${attention}` };
+const REAL = '32-32-32';
+
+/** Rows from top to bottom: the real-valued model, then a heading and the methods for each bit-width. */
+function section(cells: readonly { method: string; bits: string }[]): Section {
+  const rows = cells.filter(({ bits }) => bits === REAL).map((cell, i) => ({ method: cell.method, bits: REAL, y: i + 0.5 }));
+  const headings: Section['headings'] = [];
+  let y = rows.length > 0 ? rows.length + 0.7 : 0.5;
+  for (const bits of new Set(cells.map((cell) => cell.bits).filter((name) => name !== REAL))) {
+    const [weights, activations, attention] = bits.split('-');
+    headings.push({ y, bits, rest: `weights ${weights} · activations ${activations} · attention ${attention}` });
+    y += 1;
+    for (const { method } of cells.filter((cell) => cell.bits === bits)) rows.push({ method, bits, y: y++ });
+    y += 0.25;
+  }
+  return { rows, headings, height: y - 0.25 };
+}
+
+const pointOf = (row: Section['rows'][number], { test: { mean, low, high }, testUnseen }: Measured): Point => ({
+  y: row.y,
+  method: row.method,
+  value: mean,
+  low,
+  high,
+  numbers: high === null ? mean.toFixed(1) : `${mean.toFixed(1)} ± ${(high - mean).toFixed(1)}`,
+  unseenNumber: testUnseen?.mean.toFixed(1) ?? '',
 });
-const HEIGHT = ROW * ROWS;
 
-function panel(table: Table22, column: 'paper' | 'recorded' | 'fresh'): Panel {
-  const points: Point[] = [];
-  for (const { method, bits, y } of rows()) {
-    const cell = table.cells.find((candidate) => candidate.method === method && candidate.bits === bits);
-    if (cell === undefined) continue;
-    if (column === 'paper') {
-      points.push({ y, method, value: cell.paper, low: null, high: null, numbers: cell.paper.toFixed(1), unseenNumber: '' });
-      continue;
-    }
-    const measured = cell[column];
-    if (measured === null) continue;
-    const { mean, low, high } = measured.test;
-    points.push({ y, method, value: mean, low, high, numbers: measuredText(measured), unseenNumber: measured.testUnseen?.mean.toFixed(1) ?? '' });
-  }
-  const real = points.find((point) => point.method === 'Real-valued')?.value ?? null;
-  if (column === 'paper') {
-    return { title: 'Paper', subtitle: ['VOC 2007 test, DETR-R50', 'as printed'], points, real, measured: false, empty: [] };
-  }
-  const shown = table[column];
-  const [title, empty]: [string, string[]] = column === 'recorded' ? ['Recorded by this kit', ['No recorded', 'runs yet.']] : ['Fresh, made here', ['No fresh run yet:', "'npm start'", 'makes one.']];
-  return { title, subtitle: shown === null ? ['MiniVOC test', ' '] : shownText(shown), points, real, measured: true, empty };
+const realOf = (points: readonly Point[]): number | null => points.find((point) => point.method === 'Real-valued')?.value ?? null;
+
+function paperPanel({ rows }: Section, cells: Table22['cells']): Panel {
+  const points = rows.flatMap((row): Point[] => {
+    const cell = cells.find(({ method, bits }) => method === row.method && bits === row.bits);
+    return cell === undefined ? [] : [{ y: row.y, method: row.method, value: cell.paper, low: null, high: null, numbers: cell.paper.toFixed(1), unseenNumber: '' }];
+  });
+  return { title: 'Paper', subtitle: ['VOC 2007 test, DETR-R50', 'as printed'], points, real: realOf(points), measured: false, empty: [] };
 }
 
-function shownText(shown: Shown): string[] {
-  const seeds = new Set(shown.runs.map((run) => run.seed)).size;
-  return [`${datasetName(shown.dataset)} test, ${modelName(shown)}`, `scale '${shown.scale}', ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`];
+function measuredPanel({ rows }: Section, origin: Origin, { cells, ...shown }: Pick<Table22, Origin> & { cells: readonly TransformerCell[] }, empty: string[]): Panel {
+  const points = rows.flatMap((row): Point[] => {
+    const measured = cells.find(({ method, bits }) => method === row.method && bits === row.bits)?.[origin] ?? null;
+    return measured === null ? [] : [pointOf(row, measured)];
+  });
+  return { title: TITLES[origin], subtitle: shownText(shown[origin]), points, real: realOf(points), measured: true, empty };
 }
 
-function measuredText({ test }: Measured): string {
-  return test.high === null ? test.mean.toFixed(1) : `${test.mean.toFixed(1)} ± ${(test.high - test.mean).toFixed(1)}`;
+const TITLES = { recorded: 'Recorded by this kit', fresh: 'Fresh, made here' } as const;
+
+function shownText(shown: Shown | null): string[] {
+  if (shown === null) return ['MiniVOC test', ' '];
+  return [`${datasetName(shown.dataset)} test, ${modelName(shown)}`, `scale '${shown.scale}', ${seedsText(shown.runs)}`];
 }
 
-const y = { field: 'y', type: 'quantitative', axis: null, scale: { domain: [ROWS, 0] as number[], nice: false, zero: false } } as const;
+const yOf = ({ height }: Section) => ({ field: 'y', type: 'quantitative', axis: null, scale: { domain: [height, 0] as number[], nice: false, zero: false } }) as const;
 
-function labelView(): object {
-  const names = rows().map((row) => ({ y: row.y, text: row.bits === '32-32-32' ? `${row.method} (32 bits)` : row.method }));
+function labelView(rowsOf: Section, title?: object): object {
+  const { rows, headings, height } = rowsOf;
+  const y = yOf(rowsOf);
+  const names = rows.map((row) => ({ y: row.y, text: row.bits === REAL ? `${row.method} (32 bits)` : row.method }));
   const text = (values: object[], mark: object): Layer => ({
     data: { values },
     mark: { type: 'text', align: 'left', baseline: 'middle', ...mark },
@@ -88,17 +104,20 @@ function labelView(): object {
   });
   return {
     width: LABELS,
-    height: HEIGHT,
+    height: ROW * height,
+    ...(title === undefined ? {} : { title }),
     layer: [
+      text([{ y: -0.35, text: 'test' }], { fontSize: 13, baseline: 'bottom', opacity: 0 }), // as the panels have one: titles are level
       text(names, { fontSize: 16, dx: 0 }),
-      text(headings, { fontSize: 16, fontWeight: 'bold' }),
+      text(headings.map((heading) => ({ y: heading.y, text: heading.bits })), { fontSize: 16, fontWeight: 'bold' }),
       text(headings.map(({ y, rest }) => ({ y, text: rest })), { fontSize: 10.5, color: QUIET, dx: 56 }),
     ],
   };
 }
 
-function panelView(content: Panel): object {
+function panelView(rowsOf: Section, content: Panel): object {
   const { points, real } = content;
+  const y = yOf(rowsOf);
   const values = points.flatMap(({ value, low, high }) => [value, low, high]).filter((value): value is number => value !== null);
   const domain = niceDomain(values, 5, [0, 100]);
   const x = {
@@ -107,7 +126,7 @@ function panelView(content: Panel): object {
     scale: { domain, nice: false, zero: false },
     axis: { title: 'AP50 (%)', tickCount: 4, grid: true, orient: 'bottom', domain: false, ticks: false, labelFlush: false, labelFontSize: 13 },
   } as const;
-  const styles = METHODS.slice(0, 5);
+  const styles = [...new Set(rowsOf.rows.map((row) => row.method))].map(methodStyle);
   const color = { field: 'method', type: 'nominal', legend: null, scale: { domain: styles.map((s) => s.method), range: styles.map((s) => s.colour) } } as const;
   const shape = { field: 'method', type: 'nominal', legend: null, scale: { domain: styles.map((s) => s.method), range: styles.map((s) => s.shape) } } as const;
   const column = (field: string, offset: number, mark: object): Layer => ({
@@ -120,7 +139,7 @@ function panelView(content: Panel): object {
   ];
   if (points.length === 0) {
     layer.push({
-      data: { values: [{ y: 8.5, text: content.empty }] },
+      data: { values: [{ y: rowsOf.height / 2, text: content.empty }] },
       mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, baseline: 'middle', align: 'center' },
       encoding: { y, x: { value: PLOT / 2 }, text: { field: 'text' } },
     });
@@ -147,7 +166,7 @@ function panelView(content: Panel): object {
   if (content.measured && !isEmpty) layer.push(head('unseen', UNSEEN_COLUMN));
   return {
     width: PLOT,
-    height: HEIGHT,
+    height: ROW * rowsOf.height,
     title: { text: content.title, subtitle: content.subtitle, fontSize: 18, subtitleFontSize: 14, subtitlePadding: 5, color: INK, offset: 16 },
     layer,
     view: { stroke: FAINT },
@@ -156,9 +175,13 @@ function panelView(content: Panel): object {
 
 /**
  * Table 2.2 as a chart: a panel each for the paper, the recorded runs and the fresh ones, because they are measured on
- * different data; the dashed line is the panel's own real-valued model, the bar the loss against it.
+ * different data; the dashed line is the panel's own real-valued model, the bar the loss against it. Runs that quantize only
+ * the transformer have a line of panels of their own below.
  */
 export function table22Chart(table: Table22): Figure {
+  const rowsOf = section(table.cells);
+  const only = table.transformerOnly;
+  const noFresh = only.fresh === null ? ['No fresh run yet:', "'npm start'", 'makes one.'] : ['No fresh run', 'of the whole', 'detector yet.'];
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
     title: {
@@ -169,8 +192,42 @@ export function table22Chart(table: Table22): Figure {
         'Numbers: AP50 on test ± 95 % interval over seeds; beside it test-unseen (sprites that training never shows).',
       ],
     },
-    hconcat: [labelView(), ...(['paper', 'recorded', 'fresh'] as const).map((column) => panelView(panel(table, column)))],
+    concat: [
+      labelView(rowsOf),
+      panelView(rowsOf, paperPanel(rowsOf, table.cells)),
+      panelView(rowsOf, measuredPanel(rowsOf, 'recorded', table, ['No recorded', 'runs yet.'])),
+      panelView(rowsOf, measuredPanel(rowsOf, 'fresh', table, noFresh)),
+      ...transformerViews(only),
+    ],
+    columns: 4,
+    align: 'each',
     spacing: 26,
+    resolve: { scale: { color: 'independent', shape: 'independent' } },
     config: CONFIG,
   } as Figure;
+}
+
+/** The second line of panels; none without runs. */
+function transformerViews(only: TransformerOnly): object[] {
+  if (only.cells.length === 0) return [];
+  const rowsOf = section(only.cells);
+  const title = { text: 'Only the transformer', subtitle: ['at low bits; the backbone is', 'real-valued and fixed'], fontSize: 18, subtitleFontSize: 14, subtitlePadding: 5, color: INK, offset: 16 };
+  const view = (origin: Origin, empty: string[]): object => (only[origin] === null ? noteView(rowsOf, empty) : panelView(rowsOf, measuredPanel(rowsOf, origin, only, empty)));
+  return [
+    labelView(rowsOf, title),
+    noteView(rowsOf, ['The paper has', 'no such runs.']),
+    view('recorded', ['No runs of this kind', 'are recorded yet.']),
+    view('fresh', ['No fresh run of this', "kind yet: 'npm start'", 'makes some.']),
+  ];
+}
+
+/** Words in the place of a panel. */
+function noteView({ height }: Section, text: string[]): object {
+  return {
+    width: PLOT,
+    height: ROW * height,
+    data: { values: [{ text }] },
+    mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, baseline: 'middle', align: 'center' },
+    encoding: { x: { value: PLOT / 2 }, y: { value: (ROW * height) / 2 }, text: { field: 'text' } },
+  };
 }

@@ -1,8 +1,8 @@
 import type { RunSummary } from '../training/run-record.js';
-import { datasetName, quantizedName } from './groups.js';
+import { datasetName, quantizedName, runsOf } from './groups.js';
 import type { PaperValues } from './paper-values.js';
 import type { Interval } from './statistics.js';
-import type { Measured, Shown, Table22 } from './table-2.2.js';
+import type { Measured, Shown, Table22, TransformerOnly } from './table-2.2.js';
 
 /** '61.2 ± 1.3 (3 seeds)', or '61.2 (1 seed)': percent. */
 export function measuredText({ mean, n, high }: Interval): string {
@@ -10,7 +10,7 @@ export function measuredText({ mean, n, high }: Interval): string {
   return `${mean.toFixed(1)}${interval} (${n} ${n === 1 ? 'seed' : 'seeds'})`;
 }
 
-/** Table 2.2 as GitHub markdown: the 13 cells, one a line, then where each number comes from. */
+/** Table 2.2 as GitHub markdown: the 13 cells, one a line; the runs with only the transformer at low bits; where each number comes from. */
 export function table22Markdown(table: Table22): string {
   const head = ['Bits', 'Method', 'Paper: AP50 on VOC 2007 test', ...columnHeads('Recorded', table.recorded), ...columnHeads('Fresh', table.fresh)];
   const lines = table.cells.map((cell) => row([cell.bits, cell.method, cell.paper.toFixed(1), ...numbers(cell.recorded), ...numbers(cell.fresh)]));
@@ -28,14 +28,50 @@ export function table22Markdown(table: Table22): string {
     '',
     '![Table 2.2 as a chart](table-2.2.png)',
     '',
+    ...transformerSection(table.transformerOnly),
     '## Where the numbers come from',
     '',
     '* **Paper**: the values that it prints ([source and contradictions](../data-manifests/paper/README.md)); it gives no intervals.',
     `* **Recorded**: ${provenance(table.recorded, 'no runs are recorded yet (figures/recorded/).')}`,
-    `* **Fresh**: ${provenance(table.fresh, 'no run on this machine yet; `npm start` makes one.')}`,
+    `* **Fresh**: ${provenance(table.fresh, freshRemedy(table))}`,
+    ...transformerProvenance(table.transformerOnly),
     ...runTable(table),
   ].join('\n')}\n`;
 }
+
+/** What stands in for fresh runs of the whole detector. */
+const freshRemedy = ({ transformerOnly }: Table22): string =>
+  transformerOnly.fresh === null ? 'no run on this machine yet; `npm start` makes one.' : 'no run of the whole detector on this machine yet; the transformer-only ones stand below the table.';
+
+/** The second table: runs with a real-valued, fixed backbone. Empty where there are none. */
+function transformerSection({ cells, ...origins }: TransformerOnly): string[] {
+  const shown = ORIGINS.filter((origin) => origins[origin] !== null);
+  if (shown.length === 0) return [];
+  const head = ['Bits', 'Method', 'Quantized', ...shown.flatMap((origin) => columnHeads(ORIGIN_NAMES[origin], origins[origin]))];
+  const quantized = (method: string, bits: string): string => escapeCell([...new Set(shown.flatMap((origin) => runsOf(origins[origin], method, bits).map(quantizedName)))].join('; '));
+  return [
+    `## ${shown.map((origin) => ORIGIN_NAMES[origin]).join(' and ')}: transformer only, ${describeBits(cells)}${shown.map((origin) => `, scale ${origins[origin]!.scale}`).filter(isFirst).join('')}`,
+    '',
+    'A quicker experiment than the paper\'s, and another one: the backbone stays real-valued and fixed (its features are computed once), and only the',
+    'transformer is trained at low bits. The paper has no such cells, and these rows are not compared with those above. *Q-DETR, same slot* distils each',
+    'query against the teacher\'s query of the same slot, where the paper matches queries through the ground truth (FQM).',
+    '',
+    row(head),
+    row(head.map((_, i) => (i < 3 ? '---' : '---:'))),
+    ...cells.map((cell) => row([cell.bits, cell.method, quantized(cell.method, cell.bits), ...shown.flatMap((origin) => numbers(cell[origin]))])),
+    '',
+  ];
+}
+
+const ORIGINS = ['recorded', 'fresh'] as const;
+const ORIGIN_NAMES = { recorded: 'Recorded', fresh: 'Fresh' } as const;
+
+const isFirst = (value: string, i: number, all: readonly string[]): boolean => all.indexOf(value) === i;
+
+const describeBits = (cells: readonly { bits: string }[]): string => cells.map(({ bits }) => bits).filter((bits) => bits !== '32-32-32').filter(isFirst).join(', ') || '32-32-32';
+
+const transformerProvenance = (only: TransformerOnly): string[] =>
+  ORIGINS.filter((origin) => only[origin] !== null).map((origin) => `* **${ORIGIN_NAMES[origin]}, transformer only**: ${provenance(only[origin], '')}`);
 
 /** Table 2.2 for programs: what the columns are, the cells, and the ids of the runs behind them. */
 export function table22Json(table: Table22, paper: PaperValues): string {
@@ -51,6 +87,10 @@ export function table22Json(table: Table22, paper: PaperValues): string {
       fresh: column(table.fresh),
     },
     cells: table.cells.map((cell) => ({ ...cell, recorded: rounded(cell.recorded), fresh: rounded(cell.fresh) })),
+    transformerOnly: {
+      columns: { recorded: column(table.transformerOnly.recorded), fresh: column(table.transformerOnly.fresh) },
+      cells: table.transformerOnly.cells.map((cell) => ({ ...cell, recorded: rounded(cell.recorded), fresh: rounded(cell.fresh) })),
+    },
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }
@@ -74,25 +114,24 @@ function provenance(shown: Shown | null, none: string): string {
 }
 
 function runTable(table: Table22): string[] {
-  const lines = (['recorded', 'fresh'] as const).flatMap((origin) => runLines(origin, table));
+  const lines = [table, table.transformerOnly].flatMap((part, i) => ORIGINS.flatMap((origin) => runLines(i === 0 ? origin : `${origin}, transformer only`, part[origin], part.cells)));
   if (lines.length === 0) return [];
   const head = ['Column', 'Bits', 'Method', 'Quantized', 'Data set', 'Scale', 'Seeds', 'Engine', 'Machine', 'Minutes a run', 'Command'];
   return ['', row(head), row(head.map(() => '---')), ...lines];
 }
 
-function runLines(origin: 'recorded' | 'fresh', table: Table22): string[] {
-  const shown = table[origin];
+function runLines(column: string, shown: Shown | null, cells: readonly { method: string; bits: string }[]): string[] {
   if (shown === null) return [];
-  return table.cells.flatMap((cell) => {
-    const runs = shown.runs.filter((run) => run.method === cell.method && run.bits === cell.bits).sort((a, b) => a.seed - b.seed);
+  return cells.flatMap(({ method, bits }) => {
+    const runs = runsOf(shown, method, bits).sort((a, b) => a.seed - b.seed);
     if (runs.length === 0) return [];
     const minutes = runs.reduce((sum, run) => sum + run.seconds / 60, 0) / runs.length;
     const each = (text: (run: RunSummary) => string): string => [...new Set(runs.map(text))].join(', ');
-    const cells = [
-      origin, cell.bits, cell.method, each(quantizedName), shown.dataset, shown.scale, runs.map((run) => run.seed).join(', '),
+    const columns = [
+      column, bits, method, each(quantizedName), shown.dataset, shown.scale, runs.map((run) => run.seed).join(', '),
       each((run) => run.engine), each((run) => run.machine), minutes.toFixed(1), each((run) => `\`${run.command}\``),
     ];
-    return [row(cells.map(escapeCell))];
+    return [row(columns.map(escapeCell))];
   });
 }
 

@@ -30,8 +30,8 @@ export const distillationRatioSchema = z.object({ epoch: z.number().nonnegative(
  */
 export const runScopeSchema = z.enum(['detector', 'transformer', 'post-training']);
 
-/** The module groups of Fig. 2.11; written out here because records are read without the models. */
-const MODULE_GROUPS = ['backbone', 'encoder', 'decoder-attention', 'feed-forward'] as const satisfies readonly ModuleGroup[];
+/** The module groups of Fig. 2.11, in its order; written out here because records are read without the models. */
+export const MODULE_GROUPS = ['backbone', 'encoder', 'decoder-attention', 'feed-forward'] as const satisfies readonly ModuleGroup[];
 const PRESETS = ['paper', 'release'] as const satisfies readonly PolicyPreset[];
 
 /** What a finished run says about itself: `summary.json` of a run folder, or one line of figures/recorded/*.jsonl. */
