@@ -1,5 +1,6 @@
 import { BACKBONE } from './residual-backbone.js';
-import { featureSize, type BackboneSettings, type DetectorSettings } from './settings.js';
+import { residualBlocks } from './residual-layout.js';
+import { featureChannels, featureSize, type BackboneSettings, type DetectorSettings } from './settings.js';
 
 /** One matrix product or convolution of the model. */
 export interface ModuleCost {
@@ -9,7 +10,7 @@ export interface ModuleCost {
   kind: 'weights' | 'attention';
   /** Elements of the weight; 0 for attention. */
   weights: number;
-  /** Elements that stay real-valued: bias, and batch normalization's weight and bias after a convolution. */
+  /** Elements that stay real-valued: bias, and after a convolution batch normalization's weight and bias, with RPReLU its slopes and biases. */
   others: number;
   /** Multiply-accumulate operations for one image, in every decoder layer that the module reads. */
   multiplyAdds: number;
@@ -35,7 +36,7 @@ export function detectorCost(settings: DetectorSettings): ModuleCost[] {
   ];
   const isSmca = family === 'smca-detr';
   const hidden = (name: string, rows: number): ModuleCost[] => [linear(`${name}.linear1`, width, feedForward, rows), linear(`${name}.linear2`, feedForward, width, rows)];
-  const costs = [...backboneCost(BACKBONE, backbone, settings.imageSize), linear('input_proj', backbone.widths[backbone.widths.length - 1], width, memory)];
+  const costs = [...backboneCost(BACKBONE, backbone, settings.imageSize), linear('input_proj', featureChannels(backbone), width, memory)];
   for (let layer = 0; layer < encoderLayers; layer++) {
     const at = `transformer.encoder.layers.${layer}`;
     costs.push(...attention(`${at}.self_attn`, memory, memory), ...hidden(at, memory));
@@ -49,23 +50,28 @@ export function detectorCost(settings: DetectorSettings): ModuleCost[] {
   return [...costs, linear('class_embed', width, isSmca ? classes : classes + 1, rows), ...mlp3('bbox_embed', 4, rows)];
 }
 
-/** Every convolution of the residual backbone for one image of side `imageSize`. */
-export function backboneCost(name: string, { stem, widths, blocks, strides }: BackboneSettings, imageSize: number): ModuleCost[] {
-  const convolution = (at: string, kernel: number, inputs: number, outputs: number, side: number): ModuleCost => {
+/**
+ * Every convolution of the residual backbone for one image of side `imageSize`. Elements of an activation count with the convolution
+ * after it; those after the stem and after a block's sum with the convolution before.
+ */
+export function backboneCost(name: string, settings: BackboneSettings, imageSize: number): ModuleCost[] {
+  const { stem, stemKernel = 3, pool, activation } = settings;
+  const [slopes, rprelus] = activation === 'rprelu' ? [1, 3] : [0, 0];
+  const convolution = (at: string, kernel: number, inputs: number, outputs: number, side: number, activations: number): ModuleCost => {
     const weights = kernel * kernel * inputs * outputs;
-    return { name: at, kind: 'weights', weights, others: 2 * outputs, multiplyAdds: weights * side * side };
+    return { name: at, kind: 'weights', weights, others: 2 * outputs + activations, multiplyAdds: weights * side * side };
   };
-  let side = imageSize / 2, inputs = stem;
-  const costs = [convolution(`${name}.conv1`, 3, 3, stem, side)];
-  widths.forEach((width, stage) => {
-    for (let block = 0; block < blocks[stage]; block++) {
-      const at = `${name}.layer${stage + 1}.${block}`, stride = block === 0 ? strides[stage] : 1;
-      side /= stride;
-      costs.push(convolution(`${at}.conv1`, 3, inputs, width, side), convolution(`${at}.conv2`, 3, width, width, side));
-      if (inputs !== width || stride !== 1) costs.push(convolution(`${at}.downsample.0`, 1, inputs, width, side));
-      inputs = width;
-    }
-  });
+  let side = imageSize / 2;
+  const costs = [convolution(`${name}.conv1`, stemKernel, 3, stem, side, slopes * stem)];
+  if (pool) side /= 2;
+  for (const { name: block, convolutions, shortcut, inputs, outputs } of residualBlocks(settings)) {
+    const at = `${name}.${block}`, last = convolutions.length - 1;
+    convolutions.forEach((c, i) => {
+      side /= c.stride;
+      costs.push(convolution(`${at}.conv${i + 1}`, c.kernel, c.inputs, c.outputs, side, rprelus * (c.inputs + (i === last ? outputs : 0))));
+    });
+    if (shortcut) costs.push(convolution(`${at}.downsample.0`, 1, inputs, outputs, side, 0));
+  }
   return costs;
 }
 

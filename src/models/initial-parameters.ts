@@ -2,7 +2,9 @@ import type { ArrayValue, ParameterValues } from '../tensor/parameters.js';
 import { sizeOf } from '../tensor/parameters.js';
 import type { RandomStream } from '../tensor/random.js';
 import { BACKBONE } from './residual-backbone.js';
-import { checkDetectorSettings, type BackboneSettings, type DetectorSettings } from './settings.js';
+import { residualBlocks, sumActivation } from './residual-layout.js';
+import { rpreluParameters } from './rprelu.js';
+import { checkDetectorSettings, featureChannels, type BackboneSettings, type DetectorSettings } from './settings.js';
 
 /** Fills parameters with what PyTorch's modules and DETR start from. */
 class Initializer {
@@ -75,19 +77,32 @@ class Initializer {
     this.constant(`${name}.point3.bias`, [2 * heads], 1);
   }
 
-  backbone(name: string, { stem, widths, blocks, strides }: BackboneSettings): void {
-    this.convolution(`${name}.conv1`, `${name}.bn1`, 3, 3, stem);
-    let inputs = stem;
-    widths.forEach((width, stage) => {
-      for (let block = 0; block < blocks[stage]; block++) {
-        const at = `${name}.layer${stage + 1}.${block}`;
-        this.convolution(`${at}.conv1`, `${at}.bn1`, 3, inputs, width);
-        this.convolution(`${at}.conv2`, `${at}.bn2`, 3, width, width);
-        if (inputs !== width || (block === 0 && strides[stage] !== 1)) this.convolution(`${at}.downsample.0`, `${at}.downsample.1`, 1, inputs, width);
-        inputs = width;
-      }
-    });
+  backbone(name: string, settings: BackboneSettings): void {
+    this.convolution(`${name}.conv1`, `${name}.bn1`, settings.stemKernel ?? 3, 3, settings.stem);
+    for (const { name: block, convolutions, shortcut, inputs, outputs } of residualBlocks(settings)) {
+      const at = `${name}.${block}`;
+      convolutions.forEach((c, i) => this.convolution(`${at}.conv${i + 1}`, `${at}.bn${i + 1}`, c.kernel, c.inputs, c.outputs));
+      if (shortcut) this.convolution(`${at}.downsample.0`, `${at}.downsample.1`, 1, inputs, outputs);
+    }
+    Object.assign(this.values, initialActivations(name, settings));
   }
+}
+
+/**
+ * Slopes and biases of the activations of the backbone `name`, all 0: what turns the parameters of a plain backbone into those of the
+ * same network with RPReLU (decision A21). Nothing where the activation is ReLU.
+ */
+export function initialActivations(name: string, settings: BackboneSettings): ParameterValues {
+  if (settings.activation !== 'rprelu') return {};
+  const values: ParameterValues = {};
+  const zeros = (parameters: readonly string[], channels: number): void => parameters.forEach((p) => (values[p] = { shape: [channels], data: new Float32Array(channels) }));
+  zeros([`${name}.prelu.weight`], settings.stem);
+  for (const block of residualBlocks(settings)) {
+    const at = `${name}.${block.name}`;
+    block.convolutions.forEach(({ inputs }, i) => zeros(rpreluParameters(at, i + 1), inputs));
+    zeros(rpreluParameters(at, sumActivation(block)), block.outputs);
+  }
+  return values;
 }
 
 /** What the class scores of SMCA-DETR begin at, as a probability (focal loss, Lin et al., ICCV 2017). */
@@ -104,7 +119,7 @@ export function initialDetectorParameters(settings: DetectorSettings, random: Ra
   const isSmca = family === 'smca-detr';
   const to = new Initializer(random);
   to.backbone(BACKBONE, backbone);
-  const features = backbone.widths[backbone.widths.length - 1];
+  const features = featureChannels(backbone);
   to.uniform('input_proj.weight', [1, 1, features, modelWidth], 1 / Math.sqrt(features));
   to.uniform('input_proj.bias', [modelWidth], 1 / Math.sqrt(features));
   for (let layer = 0; layer < encoderLayers; layer++) {
@@ -133,6 +148,6 @@ export function initialDetectorParameters(settings: DetectorSettings, random: Ra
 export function initialClassifierParameters(settings: BackboneSettings, classes: number, random: RandomStream): ParameterValues {
   const to = new Initializer(random);
   to.backbone(BACKBONE, settings);
-  to.linear('fc', settings.widths[settings.widths.length - 1], classes);
+  to.linear('fc', featureChannels(settings), classes);
   return to.values;
 }
