@@ -18,9 +18,6 @@ export function oneHotOfHighest(x: Tensor): Tensor {
   return tf.gather(tf.eye(x.shape[x.rank - 1]), tf.argMax(x, -1));
 }
 
-/** 1 where `a > b`, else 0. */
-const above = (a: Tensor, b: Tensor | number): Tensor => tf.cast(tf.greater(a, b), 'float32');
-
 /**
  * Eq. 2.33: G_i = max over j of GIoU(b_i^GT, b_j^S).
  * @param giou GIoU(b_i^GT, b_j^S), [B, G, Q]
@@ -32,8 +29,8 @@ export function highestOverlap(giou: Tensor): Tensor {
 
 /**
  * Eq. 2.34: b_j^S is kept if and only if GIoU(b_i^GT, b_j^S) > tau G_i for an i. "For all i" is printed, "around at least one ground truth" is
- * what the text says (decision A12); objects with G_i <= 0, which no query overlaps, and padding are left out (decision A13). The
- * inequality is strict, so that tau = 1 keeps none; tau = 0 keeps GIoU > 0, or every query with `tauZero: 'full-imitation'` (decision A14).
+ * what the text says (decision A12). An object with G_i <= 0, which no query overlaps, keeps none: tau G_i >= G_i (decision A13 needs nothing
+ * more). The inequality is strict, so that tau = 1 keeps none; tau = 0 keeps GIoU > 0, or every query with `tauZero: 'full-imitation'` (decision A14).
  * @param student `cxcywh` [B, Q, 4]
  * @returns [B, Q], 1 for kept
  */
@@ -41,9 +38,8 @@ export function selectForeground(student: Tensor, targets: Targets, { tau, tauZe
   if (tau === 0 && tauZero === 'full-imitation') return tf.ones(student.shape.slice(0, 2));
   return withoutGradient((boxes) => {
     const giou = generalizedIoU(cxcywhToXyxy(targets.boxes), cxcywhToXyxy(boxes)); // [B, G, Q]
-    const highest = highestOverlap(giou);
-    const counts = tf.mul(above(highest, 0), tf.expandDims(validity(targets), -1));
-    return tf.max(tf.mul(above(giou, tf.mul(highest, tau)), counts), 1);
+    const above = tf.cast(tf.greater(giou, tf.mul(highestOverlap(giou), tau)), 'float32');
+    return tf.max(tf.mul(above, tf.expandDims(validity(targets), -1)), 1);
   }, [student]);
 }
 
