@@ -17,6 +17,8 @@ export interface Batch {
   counts: Int32Array;
   /** Which images these are [B]. */
   indices: Int32Array;
+  /** 1 where the image is mirrored [B]. */
+  mirrored: Uint8Array;
 }
 
 /** What determines a batch. */
@@ -83,11 +85,13 @@ export function batchAt(dataset: DetectionDataset, { batchSize, seed, flip, step
     boxes: new Float32Array(batchSize * OBJECTS_PER_IMAGE * 4),
     counts: new Int32Array(batchSize),
     indices: order.slice(start, start + batchSize),
+    mirrored: new Uint8Array(batchSize),
   };
   for (let i = 0; i < batchSize; i++) {
     const plain = dataset.sample(batch.indices[i]);
-    const mirrored = coins.uniform() < 0.5;
-    const { image, objects } = flip && mirrored ? flipSample(plain, size) : plain;
+    const mirrored = coins.uniform() < 0.5 && flip;
+    batch.mirrored[i] = Number(mirrored);
+    const { image, objects } = mirrored ? flipSample(plain, size) : plain;
     batch.images.set(image, i * size * size * 3);
     const counted = objects.filter(({ difficult }) => !difficult).slice(0, OBJECTS_PER_IMAGE);
     batch.counts[i] = counted.length;

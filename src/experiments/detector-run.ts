@@ -1,25 +1,28 @@
 import { cachedDataset } from '../data/cached-dataset.js';
 import { limitedDataset } from '../data/limited-dataset.js';
 import { openMiniVoc, type MiniVoc } from '../data/minivoc/minivoc.js';
-import { batchAt, stepsPerEpoch } from '../data/batches.js';
-import { detector } from '../models/detector.js';
-import { normalizedPixels } from '../models/normalize-images.js';
-import { paperQuantization } from '../models/quantization-policy.js';
-import type { DetectorSettings, ModelScale } from '../models/settings.js';
+import { stepsPerEpoch } from '../data/batches.js';
+import type { DistillationSettings } from '../distillation/settings.js';
+import type { AlignmentSettings } from '../models/distribution-alignment.js';
+import type { Quantization } from '../models/forward.js';
 import { initialDetectorParameters } from '../models/initial-parameters.js';
-import { calibrate } from '../quantizer/calibration.js';
+import { MODULE_GROUPS, quantizationPolicy, type ModuleGroup, type PolicyPreset } from '../models/quantization-policy.js';
+import type { DetectorSettings, ModelScale } from '../models/settings.js';
+import type { QuantizerMethod } from '../quantizer/calibration.js';
 import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
-import { useBackend } from '../tensor/backend.js';
+import type { ParameterValues } from '../tensor/parameters.js';
 import { RandomStream } from '../tensor/random.js';
-import { tf } from '../tensor/tf.js';
-import { toTensors, type ParameterValues } from '../tensor/parameters.js';
 import { classificationTask } from '../training/classification-task.js';
-import { createDetectorEvaluator } from '../training/evaluate-detector.js';
+import { createDetectorEvaluator, type DetectorEvaluator } from '../training/evaluate-detector.js';
 import { detectionTask } from '../training/detection-task.js';
 import type { Metrics } from '../training/metrics-log.js';
+import type { RunSummary, Split } from '../training/run-record.js';
 import type { TrainingSettings } from '../training/settings.js';
 import type { TrainingTask } from '../training/train.js';
+import { informationPoint } from './information-point.js';
 import type { ExperimentRun } from './run.js';
+import { calibrationPass, studentParameters } from './start-parameters.js';
+import { teacherFeatures, trainingFeatures } from './training-features.js';
 
 /** Images of each split that a run sees. */
 export interface SplitSizes {
@@ -53,8 +56,6 @@ export function openData(model: DetectorSettings, sizes: SplitSizes): DetectorDa
 
 /** Stream of the initial weights. */
 const INITIAL = 1;
-/** Batches that quantizers are calibrated on (decision A4). */
-const CALIBRATION_BATCHES = 8;
 
 /** The pre-training of a backbone on single sprites. */
 export function backboneRun(experiment: string, scale: TrainingSettings['scale'], model: DetectorSettings, data: DetectorData, training: TrainingSettings): ExperimentRun {
@@ -65,6 +66,23 @@ export function backboneRun(experiment: string, scale: TrainingSettings['scale']
     dataHashes: [data.train.dataHash],
     task: () => classificationTask(model.backbone, data.train, training),
   };
+}
+
+/** Parameters that a run begins with. */
+export interface RunStart {
+  /** A run's id, or what its record says about the weights. */
+  id: string;
+  /** Taken over where names and shapes agree. */
+  parameters: ParameterValues;
+  /** The module groups whose quantizers are taken over too, instead of being calibrated anew: those that the first stage has trained. */
+  trainedGroups?: readonly ModuleGroup[];
+}
+
+/** A teacher and where it comes from. */
+export interface RunTeacher {
+  id: string;
+  model: DetectorSettings;
+  parameters: ParameterValues;
 }
 
 /** What a detector run is made of. */
@@ -80,52 +98,98 @@ export interface DetectorRunOptions {
   data: DetectorData;
   /** Batch normalization by the statistics of the batch, or frozen running averages. */
   batchStatistics: boolean;
-  /** The run whose parameters are taken over where names and shapes agree. */
-  from?: { id: string; parameters: ParameterValues };
+  /** The run whose parameters are taken over; random weights where it is left out. */
+  from?: RunStart;
+  /** `transformer`: the backbone stays real-valued and as it is, and its features are computed once. Default `detector`. */
+  scope?: 'detector' | 'transformer';
+  /** Groups that are quantized; default all (with `transformer`: all but the backbone). */
+  groups?: readonly ModuleGroup[];
+  preset?: PolicyPreset;
+  quantizer?: QuantizerMethod;
+  alignment?: AlignmentSettings | null;
+  distillation?: { settings: DistillationSettings; teacher: RunTeacher } | null;
+  /** Where the transformer starts, for the record. */
+  studentStart?: RunSummary['studentStart'];
+  /** Points on the information plane along the training; 0: none. */
+  informationPoints?: number;
 }
 
 /** A detector, real-valued or quantized: trained on MiniVOC, evaluated on `val` while it goes on and on `test` and `test-unseen` at the end. */
 export function detectorRun(options: DetectorRunOptions): ExperimentRun {
-  const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from } = options;
+  const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from, quantizer = 'LSQ+', preset = 'paper', alignment = null, distillation = null, studentStart, informationPoints = 0 } = options;
+  const scope = options.scope ?? 'detector', groups = quantizedGroups(options);
+  const isQuantized = groups.length > 0;
   return {
     experiment, training,
-    label: { artefact, method, bits, model: 'detr', scale, dataset: `minivoc-${model.imageSize}`, tau: null, lambda: null, quantized: whatIsQuantized(bits, from?.id) },
-    protocol: { model, batchStatistics, startsFrom: from?.id ?? null, sizes: Object.fromEntries(Object.entries(data).map(([split, d]) => [split, (d as MiniVoc).length])) },
+    label: {
+      artefact, method, bits, model: model.family, scale, dataset: `minivoc-${model.imageSize}`,
+      tau: distillation?.settings.tau ?? null, lambda: distillation?.settings.lambda ?? null,
+      quantized: quantizedWords(bits, groups, preset, from?.id), scope,
+      ...(isQuantized ? { groups: [...groups], quantizer, preset, alignment: alignment && [...alignment.places], distillation: distillation && { ...distillation.settings }, teacher: distillation?.teacher.id ?? null, studentStart } : {}),
+    },
+    protocol: {
+      model, batchStatistics, startsFrom: from?.id ?? null, trainedGroups: from?.trainedGroups ?? [], sizes: Object.fromEntries(Object.entries(data).map(([split, d]) => [split, (d as MiniVoc).length])),
+      scope, groups, quantizer, preset, alignment, distillation: distillation?.settings ?? null, teacher: distillation?.teacher.id ?? null, teacherModel: distillation?.teacher.model ?? null, informationPoints,
+    },
     dataHashes: Object.values(data).map((d: MiniVoc) => d.dataHash),
     task: () => detectorTask(options),
   };
 }
 
+/** The groups of Fig. 2.11 that a run quantizes. */
+function quantizedGroups({ bits, scope, groups = MODULE_GROUPS }: DetectorRunOptions): readonly ModuleGroup[] {
+  if (bits === formatPrecision(REAL)) return [];
+  return scope === 'transformer' ? groups.filter((group) => group !== 'backbone') : groups;
+}
+
+/** The precision of a run's modules. */
+export const quantizationOf = (options: DetectorRunOptions): Quantization => quantizationPolicy({ precision: parsePrecision(options.bits), preset: options.preset, groups: quantizedGroups(options) });
+
 /** What is quantized and where the run starts, in words, for tables. */
-function whatIsQuantized(bits: string, startsFrom = 'random weights'): string {
+export function quantizedWords(bits: string, groups: readonly ModuleGroup[], preset: PolicyPreset, startsFrom = 'random weights'): string {
   const { weightBits, activationBits, attentionBits } = parsePrecision(bits);
-  const what = bits === formatPrecision(REAL) ? 'nothing' : `weights ${weightBits} bit, activations ${activationBits} bit, attention ${attentionBits} bit; first convolution 8 bit; input projection and heads real-valued`;
+  const numbers = `weights ${weightBits} bit, activations ${activationBits} bit, attention ${attentionBits} bit`;
+  const backbone = groups.includes('backbone') ? '; first convolution 8 bit' : '; backbone real-valued';
+  const where = groups.length === MODULE_GROUPS.length ? '' : ` in ${groups.join(', ')}`;
+  const what = groups.length === 0 ? 'nothing' : `${numbers}${where}${backbone}; input projection and heads real-valued${preset === 'release' ? '; as the released code places quantizers' : ''}`;
   return `${what}; starts from ${/^[0-9a-f]{12}$/.test(startsFrom) ? `run ${startsFrom}` : startsFrom}`;
 }
 
-function detectorTask({ bits, model, training, data, batchStatistics, from }: DetectorRunOptions): TrainingTask {
-  const quantization = paperQuantization(parsePrecision(bits));
+async function detectorTask(options: DetectorRunOptions): Promise<TrainingTask> {
+  const { model, training, data, batchStatistics, from, scope, distillation, informationPoints = 0 } = options;
+  const quantization = quantizationOf(options);
   const evaluator = createDetectorEvaluator(model, quantization);
   const perEpoch = stepsPerEpoch(data.train.length, training.batchSize);
-  const line = async (parameters: ParameterValues, split: 'val' | 'test' | 'test-unseen', dataset: MiniVoc, step: number): Promise<Metrics> => {
-    const { ap, ap50, ap75 } = await evaluator.evaluate(parameters, dataset);
-    const [share, share50, share75] = [ap, ap50, ap75].map((v) => Math.max(0, v)); // -1 where a split has no object at all
-    return { kind: 'evaluation', split, step, epoch: step / perEpoch, ap: share, ap50: share50, ap75: share75 };
-  };
+  const fromFeatures = scope === 'transformer';
+  const start = takeOver(initialDetectorParameters(model, new RandomStream(training.seed, INITIAL)), from?.parameters);
+  const features = fromFeatures ? await trainingFeatures(model, start, data.train) : undefined;
+  const teacher = distillation && { ...distillation.teacher, features: fromFeatures ? await teacherFeatures(start, distillation.teacher, data.train) : undefined };
+  const pointInterval = informationPoints > 0 ? Math.max(1, Math.floor(training.steps / informationPoints)) : Infinity;
   return detectionTask({
-    model, quantization, dataset: data.train, settings: training, batchStatistics,
-    start: async () => {
-      const fresh = initialDetectorParameters(model, new RandomStream(training.seed, INITIAL));
-      const values = takeOver(fresh, from?.parameters);
-      return { ...values, ...(await quantizerParameters(values, bits, model, data.train, training)) };
-    },
+    model, quantization, dataset: data.train, settings: training, batchStatistics: batchStatistics && !fromFeatures, features,
+    distillation: distillation && teacher ? { settings: distillation.settings, teacher } : undefined,
+    start: () => startParameters(start, options),
     evaluate: async (parameters, step) => {
-      const lines = [await line(parameters, 'val', data.val, step)];
-      if (step === training.steps) lines.push(await line(parameters, 'test', data.test, step), await line(parameters, 'test-unseen', data.unseen, step));
+      const at = { step, epoch: step / perEpoch };
+      const line = (split: Split, dataset: MiniVoc): Promise<Metrics> => evaluationLine(evaluator, parameters, split, dataset, at);
+      const isLast = step === training.steps;
+      const lines = [await line('val', data.val)];
+      if (isLast) lines.push(await line('test', data.test), await line('test-unseen', data.unseen));
+      if (informationPoints > 0 && (isLast || step % pointInterval === 0)) {
+        const { ap50 } = lines[1] ?? (await line('test', data.test));
+        lines.push({ kind: 'information', ...at, ...(await informationPoint(parameters, model, quantization, data, Number(ap50))) });
+      }
       return lines;
     },
     dispose: () => evaluator.dispose(),
   });
+}
+
+/** COCO's numbers of a detector on a split, as a line of the log; -1, where a split has no object at all, is 0. */
+export async function evaluationLine(evaluator: DetectorEvaluator, parameters: ParameterValues, split: Split, dataset: MiniVoc, at: { step: number; epoch: number }): Promise<Metrics> {
+  const { ap, ap50, ap75 } = await evaluator.evaluate(parameters, dataset);
+  const share = (value: number): number => Math.max(0, value);
+  return { kind: 'evaluation', split, ...at, ap: share(ap), ap50: share(ap50), ap75: share(ap75) };
 }
 
 /** Parameters, with those of another run in place of their own where name and shape agree. */
@@ -133,16 +197,11 @@ function takeOver(own: ParameterValues, others: ParameterValues = {}): Parameter
   return Object.fromEntries(Object.entries(own).map(([name, v]) => [name, others[name]?.shape.join() === v.shape.join() ? others[name] : v]));
 }
 
-/** Initial scales and offsets from the first batches (decision A4); none for a real-valued model. */
-async function quantizerParameters(values: ParameterValues, bits: string, model: DetectorSettings, dataset: MiniVoc, training: TrainingSettings): Promise<ParameterValues> {
+/** Everything that the training starts with: see `studentParameters`. */
+function startParameters(weights: ParameterValues, options: DetectorRunOptions): Promise<ParameterValues> {
+  const { model, training, data, from, quantizer = 'LSQ+', alignment = null, distillation = null, preset, bits } = options;
   const precision = parsePrecision(bits);
-  if (formatPrecision(precision) === formatPrecision(REAL)) return {};
-  await useBackend('wasm');
-  const parameters = toTensors(values), side = model.imageSize;
-  const batches = Array.from({ length: CALIBRATION_BATCHES }, (_, step) => batchAt(dataset, { batchSize: training.batchSize, seed: training.seed, flip: false, step }).images);
-  try {
-    return calibrate(batches, (pixels, observe) => detector(parameters, tf.tensor4d(normalizedPixels(pixels), [training.batchSize, side, side, 3]), model, undefined, { observe }), paperQuantization(precision));
-  } finally {
-    tf.dispose(parameters);
-  }
+  const before = from?.trainedGroups && { parameters: from.parameters, groups: from.trainedGroups, quantization: quantizationPolicy({ precision, preset, groups: from.trainedGroups }) };
+  const design = { model, quantization: quantizationOf(options), quantizer, alignment, distillation };
+  return studentParameters(weights, design, calibrationPass(model, data.train, training.seed), training.seed, before);
 }

@@ -3,9 +3,9 @@ import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { chooseEngine } from '../tensor/engine.js';
 import type { ParameterValues } from '../tensor/parameters.js';
-import { loadCheckpoint } from '../training/checkpoint.js';
-import { readMetrics } from '../training/metrics-log.js';
-import { evaluationSchema, type Evaluation, type RunSummary } from '../training/run-record.js';
+import { loadCheckpoint, saveCheckpoint } from '../training/checkpoint.js';
+import { MetricsLog, readMetrics, type Metrics } from '../training/metrics-log.js';
+import { evaluationSchema, informationPointSchema, type Evaluation, type InformationPoint, type RunSummary } from '../training/run-record.js';
 import { lockRun } from '../training/run-lock.js';
 import { describeReuse, nearestRun } from '../training/reuse.js';
 import { canonicalJson, listRuns, lockHash, openRun, readSummary, runFolder, runId, sourceHash, writeSummary, type RunIdentity } from '../training/run-folder.js';
@@ -19,14 +19,20 @@ export interface ExperimentRun {
   /** Unique among the runs of a command, e.g. `start/baseline-2-2-8`. */
   experiment: string;
   /** What the summary says beside numbers. */
-  label: Pick<RunSummary, 'artefact' | 'method' | 'bits' | 'model' | 'scale' | 'dataset' | 'tau' | 'lambda' | 'quantized'>;
+  label: Omit<RunSummary, MeasuredKey>;
   training: TrainingSettings;
   /** Everything else that the numbers depend on: model, protocol, the run that it starts from. */
   protocol: Record<string, unknown>;
   /** Of all data that is read. */
   dataHashes: readonly string[];
-  task(): TrainingTask | Promise<TrainingTask>;
+  /** How it is trained. */
+  task?(): TrainingTask | Promise<TrainingTask>;
+  /** In place of training: the parameters as something else makes them, and the lines for the log about them (post-training quantization). */
+  measure?(): Promise<{ parameters: ParameterValues; lines: Metrics[] }>;
 }
+
+/** What a summary says that the run itself finds out. */
+type MeasuredKey = 'schemaVersion' | 'id' | 'experiment' | 'seed' | 'recipe' | 'evaluations' | 'informationPlane' | 'distillationRatio' | 'command' | 'engine' | 'machine' | 'seconds' | 'finishedAt';
 
 /** How runs are performed. */
 export interface PerformOptions {
@@ -74,24 +80,25 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
   };
   const id = runId(identity), wantedFolder = runFolder(id, root);
   if (fresh) discardRun(wantedFolder);
+  const steps = run.task ? run.training.steps : 0;
   const nearest = nearestRun(listRuns(root), identity);
   const { folder, description } = openRun(identity, command, root);
   const finished = readSummary(folder);
-  if (nearest) listener?.reuse?.(describeReuse(nearest, identity, finished && { folder, steps: run.training.steps }).reason);
+  if (nearest) listener?.reuse?.(describeReuse(nearest, identity, finished && { folder, steps }).reason);
   if (finished) {
     const loaded = loadCheckpoint(folder, id);
     const { parameters, buffers, counters } = loaded?.checkpoint ?? {};
-    if (counters?.step === run.training.steps) return { id, folder, summary: finished, parameters: { ...parameters, ...buffers }, reused: true };
-    listener?.reuse?.(loaded?.note ?? `${folder} has a summary, but no checkpoint of step ${run.training.steps}: training goes on`);
+    if (counters?.step === steps) return { id, folder, summary: finished, parameters: { ...parameters, ...buffers }, reused: true };
+    listener?.reuse?.(loaded?.note ?? `${folder} has a summary, but no checkpoint of step ${steps}: the run goes on`);
   }
-  const parameters = await timed(folder, async () => train(await run.task(), { folder, runId: id, settings: run.training, listener, signal, threads }));
+  const parameters = await timed(folder, async () => (run.task ? train(await run.task(), { folder, runId: id, settings: run.training, listener, signal, threads }) : measured(run, folder, id, listener)));
   const evaluations = evaluationsOf(folder);
-  if (run.label.artefact.length > 0 && !evaluations.some(({ step }) => step === run.training.steps)) {
-    throw new UserError(`${path.join(folder, 'metrics.jsonl')}: the evaluation after step ${run.training.steps} is missing: delete this run's folder, or start with --fresh, to train again`);
+  if (run.label.artefact.length > 0 && !evaluations.some(({ step }) => step === steps)) {
+    throw new UserError(`${path.join(folder, 'metrics.jsonl')}: the evaluation after step ${steps} is missing: delete this run's folder, or start with --fresh, to train again`);
   }
   const summary: RunSummary = {
     schemaVersion: 1, id, experiment: run.experiment, ...run.label, seed: run.training.seed, recipe: recipeOf(identity.settings),
-    evaluations, informationPlane: [], command,
+    evaluations, informationPlane: informationPlaneOf(folder), ...distillationRatioOf(folder), command,
     engine: `${identity.engine.name} ${identity.engine.version}`,
     machine: `${description.machine.cores} ${description.machine.cores === 1 ? 'core' : 'cores'}, ${cpus()[0]?.model.trim() ?? 'unknown processor'}`,
     seconds: Math.round(10 * readSeconds(folder)) / 10,
@@ -101,10 +108,28 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
   return { id, folder, summary, parameters, reused: false };
 }
 
-/** The hash of all settings but the seed, the thread count, and the run that it starts from (which has a seed of its own). */
+/** Does a run that is not trained: its parameters become the checkpoint of step 0. */
+async function measured(run: ExperimentRun, folder: string, runId: string, listener?: RunListener): Promise<ParameterValues> {
+  if (!run.measure) throw new Error(`${run.experiment} says neither how it is trained nor how it is measured`);
+  const unlock = lockRun(folder);
+  try {
+    const { parameters, lines } = await run.measure();
+    const log = new MetricsLog(folder);
+    for (const line of lines) log.append(line);
+    log.sync();
+    log.close();
+    saveCheckpoint(folder, { parameters, buffers: {}, firstMoments: {}, secondMoments: {}, runId, counters: { seed: run.training.seed, step: 0, epoch: 0, positionInEpoch: 0, metricsBytes: log.bytes } });
+    listener?.evaluated?.(lines);
+    return parameters;
+  } finally {
+    unlock();
+  }
+}
+
+/** The hash of all settings but the seed, the thread count, and the runs that it starts from or learns from (which have seeds of their own). */
 export function recipeOf(settings: Readonly<Record<string, unknown>>): string {
-  const startsFrom = /^[0-9a-f]{12}$/.test(String(settings.startsFrom)) ? 'a run' : settings.startsFrom;
-  return sha256(canonicalJson({ ...settings, threads: 0, startsFrom, training: { ...(settings.training as TrainingSettings), seed: 0 } })).slice(0, 12);
+  const anonymous = (key: 'startsFrom' | 'teacher'): object => (/^[0-9a-f]{12}$/.test(String(settings[key])) ? { [key]: 'a run' } : {});
+  return sha256(canonicalJson({ ...settings, threads: 0, ...anonymous('startsFrom'), ...anonymous('teacher'), training: { ...(settings.training as TrainingSettings), seed: 0 } })).slice(0, 12);
 }
 
 const secondsFile = (folder: string): string => path.join(folder, 'seconds.json');
@@ -137,6 +162,23 @@ function discardRun(folder: string): void {
   const unlock = lockRun(folder);
   rmSync(folder, { recursive: true, force: true });
   unlock();
+}
+
+/** The points on the information plane in a run's log. */
+function informationPlaneOf(folder: string): InformationPoint[] {
+  return readMetrics(folder).filter(({ kind }) => kind === 'information').map(({ epoch, informationX, informationY }) => informationPointSchema.parse({ epoch, informationX, informationY }));
+}
+
+/** lambda L_DRD / L_GT of each epoch, the mean over the epoch's steps that the log holds; nothing for a run without a teacher. */
+function distillationRatioOf(folder: string): Pick<RunSummary, 'distillationRatio'> {
+  const epochs = new Map<number, number[]>();
+  for (const { kind, epoch, distillationRatio } of readMetrics(folder)) {
+    if (kind !== 'train' || typeof distillationRatio !== 'number') continue;
+    const number = Math.ceil(Number(epoch));
+    epochs.set(number, [...(epochs.get(number) ?? []), distillationRatio]);
+  }
+  if (epochs.size === 0) return {};
+  return { distillationRatio: [...epochs].map(([epoch, ratios]) => ({ epoch, ratio: ratios.reduce((sum, r) => sum + r, 0) / ratios.length })) };
 }
 
 /** The evaluations in a run's log. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { UserError, messageOf } from '../errors.js';
 import { readJson, sha256 } from '../files.js';
 import { parseStrictly } from '../schema.js';
+import type { Family } from '../models/settings.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { readParameters } from '../tensor/parameter-file.js';
 
@@ -29,6 +30,9 @@ export interface ShippedWeights {
   ap50: { test: number; 'test-unseen': number };
 }
 
+/** The name of a scale's weights, `minutes` or `minutes-smca`; a larger model's, a teacher's, has `-teacher` at its end. */
+export const shippedName = (scale: string, family: Family, role: '' | '-teacher' = ''): string => `${scale}${family === 'smca-detr' ? '-smca' : ''}${role}`;
+
 /**
  * The real-valued detector of a scale that comes with the project, checked against its SHA-256.
  * @throws UserError when there is none (it names the scales that there are), or it is damaged
@@ -49,6 +53,9 @@ export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
   if (hash !== manifest.sha256) throw new UserError(`${file} is damaged (its SHA-256 is ${hash.slice(0, 12)}…, ${manifestFile} says ${manifest.sha256.slice(0, 12)}…): ${RESTORE}`);
   return { id: `the project's weights (${hash.slice(0, 12)})`, parameters: readParameters(file).parameters, ap50: manifest.ap50 };
 }
+
+/** Whether weights of this name come with the project. */
+export const hasShippedWeights = (name: string, folder = FOLDER): boolean => existsSync(path.join(folder, `minivoc-${name}.json`));
 
 /** Scales whose weights come with the project. */
 function scalesIn(folder: string): string[] {

@@ -2,7 +2,7 @@ import { detectionInputs, detectionObjective } from '../training/detection-task.
 import { paperQuantization } from '../models/quantization-policy.js';
 import { initialDetectorParameters } from '../models/initial-parameters.js';
 import { realValued } from '../models/forward.js';
-import { modelOf, type DetectorSettings, type ModelScale } from '../models/settings.js';
+import { modelOf, type DetectorSettings, type Family, type ModelScale } from '../models/settings.js';
 import { isReal, parsePrecision } from '../quantizer/precision.js';
 import type { TensorSpec } from '../tensor/graph.js';
 import { sizeOf, type ParameterValues } from '../tensor/parameters.js';
@@ -16,13 +16,13 @@ import { detectorRun, openData, splitSizes } from './detector-run.js';
 import type { ExperimentRun } from './run.js';
 import type { StartingWeights } from './starting-weights.js';
 
-/** One detector: a scale's model on MiniVOC, real-valued or with the paper's quantizers. */
-export function singleDetectorRun(scale: ModelScale, bits: string, training: TrainingSettings, from?: StartingWeights): ExperimentRun {
+/** One detector: a scale's model of a family on MiniVOC, real-valued or with the paper's quantizers. */
+export function singleDetectorRun(scale: ModelScale, family: Family, bits: string, training: TrainingSettings, from?: StartingWeights): ExperimentRun {
   const { weightBits, activationBits, attentionBits } = parsePrecision(bits);
   const isRealValued = [weightBits, activationBits, attentionBits].every(isReal);
-  const model = modelOf(scale);
+  const model = modelOf(scale, family);
   return detectorRun({
-    experiment: `train/${isRealValued ? 'real-valued' : `baseline-${bits}`}`, method: isRealValued ? 'Real-valued' : 'Baseline',
+    experiment: `train/${family === 'detr' ? '' : `${family}/`}${isRealValued ? 'real-valued' : `baseline-${bits}`}`, method: isRealValued ? 'Real-valued' : 'Baseline',
     bits, scale, artefact: [], model, training, data: openData(model, splitSizes[scale]), batchStatistics: true, from,
   });
 }
@@ -45,7 +45,7 @@ export function estimatedNeeds(model: DetectorSettings, bits: string, training: 
     ...detectionInputs(model, batchSize),
     ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])),
   };
-  const step = trainingStep(layouts, training, detectionObjective(model, realValued, true));
+  const step = trainingStep(layouts, training, detectionObjective(model, realValued, { batchStatistics: true }));
   const graph = trace(
     (all) => {
       const { state: next = {}, outputs } = step(Object.fromEntries(Object.keys(packed).map((name) => [name, all[name]])), Object.fromEntries(Object.keys(inputs).map((name) => [name, all[name]])));

@@ -1,17 +1,32 @@
 import { batchAt, OBJECTS_PER_IMAGE, stepsPerEpoch } from '../data/batches.js';
 import type { DetectionDataset } from '../data/dataset.js';
-import { detectionLoss } from '../detection/detection-loss.js';
-import { detector } from '../models/detector.js';
-import type { Quantization } from '../models/forward.js';
+import { detectionLoss, detectionMatcher } from '../detection/detection-loss.js';
+import { distillationLoss } from '../distillation/distill.js';
+import { lambdaFactor, type DistillationSettings } from '../distillation/settings.js';
+import { checkTeacher } from '../distillation/teacher.js';
+import { detector, detectorFromFeatures, type DetectorOutput } from '../models/detector.js';
+import { realValued, type ForwardOptions, type Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import type { DetectorSettings } from '../models/settings.js';
-import type { TensorSpec } from '../tensor/graph.js';
+import type { TensorSpec, TypedArray } from '../tensor/graph.js';
+import { toTensors, type ParameterValues, type Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
+import type { FeatureCache } from './feature-cache.js';
 import type { Metrics } from './metrics-log.js';
-import type { ParameterValues } from '../tensor/parameters.js';
 import type { TrainingSettings } from './settings.js';
 import type { TrainingTask } from './train.js';
 import type { ObjectiveFunction } from './training-step.js';
+
+/** A teacher (real-valued, in evaluation mode, never trained: decision A25) and how a student imitates it. */
+export interface Distillation {
+  settings: DistillationSettings;
+  teacher: {
+    model: DetectorSettings;
+    parameters: ParameterValues;
+    /** Where the student reads features: those of the teacher's backbone; the student's own where it is left out. */
+    features?: FeatureCache;
+  };
+}
 
 /** What a detector is trained on and with. */
 export interface DetectionTaskOptions {
@@ -21,18 +36,48 @@ export interface DetectionTaskOptions {
   settings: TrainingSettings;
   /** Batch normalization by the statistics of the batch; else by the running averages, which then stay as they are. */
   batchStatistics: boolean;
+  /** Features of the backbone, which then is neither run nor trained. */
+  features?: FeatureCache;
+  /** Second term of Eq. 2.38; L_GT alone where it is left out. */
+  distillation?: Distillation;
   start(): ParameterValues | Promise<ParameterValues>;
   evaluate?(parameters: ParameterValues, step: number): Promise<Metrics[]>;
   dispose?(): Promise<void>;
 }
 
-/** L_GT of Eq. 2.38 for a batch of normalized images, labels and boxes; the log shows the last decoder layer's terms. */
-export function detectionObjective(model: DetectorSettings, quantization: Quantization, batchStatistics: boolean): ObjectiveFunction {
-  return (parameters, { images, labels, boxes }) => {
-    const output = detector(parameters, images, model, quantization, { batchStatistics });
-    const loss = detectionLoss(model.family, output.logits, output.boxes, { labels, boxes });
+/** What a detection objective is made of, beside the model. */
+export type ObjectiveOptions = Pick<DetectionTaskOptions, 'batchStatistics' | 'distillation'> & {
+  /** Whether batches hold `features` in place of `images`. */
+  fromFeatures?: boolean;
+};
+
+/** A model on a batch: on its features where it has some, else on its images. */
+function run(parameters: Parameters, batch: Record<string, Tensor>, features: string | undefined, model: DetectorSettings, quantization: Quantization, options: ForwardOptions): DetectorOutput {
+  return features === undefined ? detector(parameters, batch.images, model, quantization, options) : detectorFromFeatures(parameters, batch[features], model, quantization, options);
+}
+
+/**
+ * Eq. 2.38, L = L_GT + lambda L_DRD, for a batch of normalized images or features, labels and boxes. The log shows the last decoder layer's terms of
+ * L_GT; with a teacher also L_GT (`detection`), L_DRD (`distillation`), lambda L_DRD / L_GT (`distillationRatio`), and the share of queries
+ * that learn (`keptShare`). The batch's `lambdaFactor` is the part of lambda that acts in this step.
+ */
+export function detectionObjective(model: DetectorSettings, quantization: Quantization, { batchStatistics, distillation, fromFeatures = false }: ObjectiveOptions): ObjectiveFunction {
+  return (parameters, batch) => {
+    const { labels, boxes } = batch, targets = { labels, boxes };
+    const student = run(parameters, batch, fromFeatures ? 'features' : undefined, model, quantization, { batchStatistics });
+    const detection = detectionLoss(model.family, student.logits, student.boxes, targets);
     const last = (t: Tensor): Tensor => tf.reshape(tf.slice(t, [t.shape[0] - 1], [1]), []);
-    return { loss: loss.total, logged: { classification: last(loss.classification), l1: last(loss.l1), giou: last(loss.giou) }, buffers: output.statistics };
+    const logged = { classification: last(detection.classification), l1: last(detection.l1), giou: last(detection.giou) };
+    if (!distillation) return { loss: detection.total, logged, buffers: student.statistics };
+    const { settings, teacher } = distillation;
+    const teacherFeatures = fromFeatures ? (teacher.features ? 'teacherFeatures' : 'features') : undefined;
+    const taught = run(toTensors(teacher.parameters), batch, teacherFeatures, teacher.model, realValued, {});
+    const { loss, distance, keptShare } = distillationLoss(student, taught, targets, settings, parameters, { factor: batch.lambdaFactor, matcher: detectionMatcher(model.family) });
+    return {
+      loss: tf.add(detection.total, loss),
+      logged: { ...logged, detection: detection.total, distillation: distance, distillationRatio: tf.div(loss, detection.total), keptShare },
+      buffers: student.statistics,
+    };
   };
 }
 
@@ -43,19 +88,37 @@ export const detectionInputs = ({ imageSize }: DetectorSettings, batchSize: numb
   boxes: { shape: [batchSize, OBJECTS_PER_IMAGE, 4], dtype: 'float32' },
 });
 
-/** Training of a detector on a data set: mirrored at random, objects padded to 6 an image. */
-export function detectionTask({ model, quantization, dataset, settings, batchStatistics, start, evaluate, dispose }: DetectionTaskOptions): TrainingTask {
+/**
+ * Training of a detector on a data set: mirrored at random, objects padded to 6 an image.
+ * @throws UserError when the teacher does not fit the student
+ */
+export function detectionTask({ model, quantization, dataset, settings, batchStatistics, features, distillation, start, evaluate, dispose }: DetectionTaskOptions): TrainingTask {
   const { batchSize, seed } = settings;
+  if (distillation) checkTeacher(model, distillation.teacher.model, distillation.settings);
+  const { images, labels, boxes } = detectionInputs(model, batchSize);
+  const spec = (cache: FeatureCache): TensorSpec => ({ shape: [batchSize, ...cache.shape], dtype: 'float32' });
+  const teacherFeatures = distillation?.teacher.features;
   return {
     start,
     evaluate,
     dispose,
-    objective: detectionObjective(model, quantization, batchStatistics),
-    inputs: detectionInputs(model, batchSize),
-    batch: (step) => {
-      const { images, labels, boxes } = batchAt(dataset, { batchSize, seed, flip: true, step });
-      return { images: normalizedPixels(images), labels, boxes };
+    objective: detectionObjective(model, quantization, { batchStatistics, distillation, fromFeatures: features !== undefined }),
+    inputs: {
+      labels, boxes,
+      ...(features ? { features: spec(features) } : { images }),
+      ...(teacherFeatures ? { teacherFeatures: spec(teacherFeatures) } : {}),
+      ...(distillation ? { lambdaFactor: { shape: [], dtype: 'float32' as const } } : {}),
     },
+    batch: (step) => {
+      const batch = batchAt(dataset, { batchSize, seed, flip: true, step });
+      const inputs: Record<string, TypedArray> = { labels: batch.labels, boxes: batch.boxes };
+      if (features) inputs.features = features.batch(batch.indices, batch.mirrored);
+      else inputs.images = normalizedPixels(batch.images);
+      if (teacherFeatures) inputs.teacherFeatures = teacherFeatures.batch(batch.indices, batch.mirrored);
+      if (distillation) inputs.lambdaFactor = Float32Array.of(lambdaFactor(step, distillation.settings));
+      return inputs;
+    },
+    isFrozen: features && ((name) => name.startsWith('backbone.')),
     stepsPerEpoch: stepsPerEpoch(dataset.length, batchSize),
   };
 }

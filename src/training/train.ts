@@ -25,7 +25,7 @@ export interface TrainingTask {
   stepsPerEpoch: number;
   /** Lines for the log about the model as it is after `step` steps. */
   evaluate?(parameters: ParameterValues, step: number): Promise<Metrics[]>;
-  /** Which parameters stay as they are, beside the buffers. */
+  /** Which parameters stay as they are; they are kept with the buffers. */
   isFrozen?(name: string): boolean;
   /** Frees what the task holds; called once at the end, however the training ends. */
   dispose?(): Promise<void>;
@@ -90,7 +90,7 @@ function inOneOrder({ parameters, firstMoments, secondMoments, buffers }: Traini
 
 async function trainLocked(task: TrainingTask, { folder, runId, settings, listener, signal, threads }: TrainOptions): Promise<ParameterValues> {
   const loaded = loadCheckpoint(folder, runId);
-  const state = inOneOrder(loaded?.checkpoint ?? initialState(await task.start(), isBuffer));
+  const state = inOneOrder(loaded?.checkpoint ?? initialState(await task.start(), (name) => isBuffer(name) || (task.isFrozen?.(name) ?? false)));
   let done = loaded?.checkpoint.counters.step ?? 0;
   const finished = () => ({ ...state.parameters, ...state.buffers });
   if (loaded && done === settings.steps) {
@@ -98,7 +98,7 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
     return finished();
   }
 
-  const layouts = packLayout(state.parameters, settings, task.isFrozen);
+  const layouts = packLayout(state.parameters, settings);
   const log = new MetricsLog(folder, loaded?.checkpoint.counters.metricsBytes ?? 0);
   const scalar: TensorSpec = { shape: [], dtype: 'float32' };
   const compiled = await compileStep(trainingStep(layouts, settings, task.objective), {

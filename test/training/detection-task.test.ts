@@ -35,7 +35,7 @@ test.serial("the objective is the set criterion's total over all decoder layers;
   const inputs = Object.fromEntries(Object.entries(task.inputs).map(([name, { shape, dtype }]) => [name, tf.tensor(batch[name], [...shape], dtype)]));
   const value = (x: Tensor): number => x.dataSync()[0];
   for (const batchStatistics of [true, false]) {
-    const { loss, logged, buffers } = detectionObjective(model, realValued, batchStatistics)(parameters, inputs);
+    const { loss, logged, buffers } = detectionObjective(model, realValued, { batchStatistics })(parameters, inputs);
     const output = detector(parameters, inputs.images, model, realValued, { batchStatistics });
     const wanted = setCriterion(output.logits, output.boxes, { labels: inputs.labels, boxes: inputs.boxes });
     t.is(value(loss), value(wanted.total));

@@ -1,0 +1,66 @@
+import { teacherModelOf, modelOf, type DetectorSettings } from '../models/settings.js';
+import { PRESETS, resolveSettings, type TrainingSettings } from '../training/settings.js';
+import type { Cell } from './cell.js';
+import { backboneRun, detectorRun, type DetectorData, type RunStart, type RunTeacher } from './detector-run.js';
+import type { ExperimentRun, FinishedRun } from './run.js';
+import { hasShippedWeights, shippedName } from './shipped-weights.js';
+import { startingWeights } from './starting-weights.js';
+
+/** Performs a run, or finds it finished. */
+export type Perform = (run: ExperimentRun, name: string) => Promise<FinishedRun>;
+
+type Trained = Pick<Cell, 'scale' | 'family' | 'seed' | 'changes'>;
+
+/**
+ * The student's own real-valued weights: those that come with the project where it has some of this scale and family; else a backbone trained
+ * on single sprites (the stand-in for ImageNet) and a detector trained from it, as runs of their own that all cells of a grid share.
+ */
+export async function realValuedWeights({ scale, family, seed, changes }: Trained, data: DetectorData, perform: Perform, root?: string): Promise<RunStart> {
+  const model = modelOf(scale, family), name = shippedName(scale, family);
+  if (hasShippedWeights(name)) return startingWeights('shipped', model, name, root);
+  return trainRealValued('student', model, { scale, family, seed, changes }, data, perform);
+}
+
+/** A detector of some model from random weights, its backbone trained on sprites first. */
+async function trainRealValued(role: 'student' | 'teacher', model: DetectorSettings, { scale, seed, changes }: Trained, data: DetectorData, perform: Perform): Promise<RunStart> {
+  const training = resolveSettings(scale, { ...changes, seed }, '--set');
+  const onSprites: TrainingSettings = { ...training, evaluationInterval: training.steps, ...SPRITES[scale] };
+  const backbone = await perform(backboneRun(`weights/${role}-backbone`, scale, model, data, onSprites), `${role}'s backbone on sprites`);
+  return perform(detectorRun({ experiment: `weights/${model.family}-${role}`, method: `Real-valued ${role}`, bits: '32-32-32', scale, artefact: [], model, training, data, batchStatistics: true, from: backbone }), `real-valued ${role}`);
+}
+
+/** How the backbone's training on sprites differs from the scale's preset (the pilot's recipe: 2,500 steps of 256). */
+const SPRITES: Readonly<Record<Cell['scale'], Partial<TrainingSettings>>> = {
+  smoke: { steps: 4, warmUpSteps: Math.min(2, PRESETS.smoke.warmUpSteps) },
+  minutes: { steps: 900, batchSize: 64, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 50, evaluationInterval: 900 },
+  gpu: { steps: 2500, batchSize: 256, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 100, evaluationInterval: 2500 },
+};
+
+/**
+ * The teacher that a cell names: `own` is the student's real-valued weights; `shipped` a larger model that comes with the project, or is trained as a
+ * run of its own where the project has none of this scale and family; else a run's id or a file, of the student's sizes or of that larger model's.
+ */
+export async function teacherWeights(cell: Trained & Pick<Cell, 'teacher'>, own: RunStart, data: DetectorData, perform: Perform, root?: string): Promise<RunTeacher> {
+  const { teacher, scale, family } = cell;
+  if (teacher === 'own') return { id: own.id, model: modelOf(scale, family), parameters: own.parameters };
+  const model = teacherModelOf(scale, family), name = shippedName(scale, family, '-teacher');
+  if (teacher === 'shipped') {
+    const weights = hasShippedWeights(name) ? startingWeights('shipped', model, name, root) : await trainRealValued('teacher', model, cell, data, perform);
+    return { id: weights.id, model, parameters: weights.parameters };
+  }
+  return namedTeacher(teacher, [modelOf(scale, family), model], scale, root);
+}
+
+/** The weights of a run or a file as the first of the models that they fit. @throws UserError when they fit none */
+function namedTeacher(name: string, models: readonly DetectorSettings[], scale: string, root?: string): RunTeacher {
+  let refusal: unknown;
+  for (const model of models) {
+    try {
+      const { id, parameters } = startingWeights(name, model, scale, root);
+      return { id, model, parameters };
+    } catch (error) {
+      refusal ??= error;
+    }
+  }
+  throw refusal;
+}

@@ -1,0 +1,30 @@
+import type { DetectionDataset } from '../data/dataset.js';
+import { sha256 } from '../files.js';
+import type { DetectorSettings } from '../models/settings.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import { computeFeatures, type FeatureCache } from '../training/feature-cache.js';
+import type { RunTeacher } from './detector-run.js';
+
+/** Feature caches that are kept, of the last backbones: a grid trains many students on one. */
+const KEPT = 2;
+const caches = new Map<string, Promise<FeatureCache>>();
+
+/** The features of a backbone on the training images, computed once in a process. */
+export function trainingFeatures(model: DetectorSettings, parameters: ParameterValues, dataset: DetectionDataset): Promise<FeatureCache> {
+  const key = `${dataset.dataHash} ${backboneHash(parameters)}`;
+  const features = caches.get(key) ?? computeFeatures(model, parameters, dataset);
+  caches.delete(key);
+  caches.set(key, features);
+  for (const oldest of [...caches.keys()].slice(0, -KEPT)) caches.delete(oldest);
+  return features;
+}
+
+/** The features that a teacher reads: undefined where its backbone is the student's. */
+export async function teacherFeatures(student: ParameterValues, { model, parameters }: RunTeacher, dataset: DetectionDataset): Promise<FeatureCache | undefined> {
+  return backboneHash(student) === backboneHash(parameters) ? undefined : trainingFeatures(model, parameters, dataset);
+}
+
+function backboneHash(parameters: ParameterValues): string {
+  const names = Object.keys(parameters).filter((name) => name.startsWith('backbone.') && !/_quantizer\./.test(name)).sort();
+  return sha256(names.map((name) => `${name} ${sha256(new Uint8Array(parameters[name].data.buffer, parameters[name].data.byteOffset, parameters[name].data.byteLength))}`).join('\n'));
+}
