@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { performRun, type FinishedRun } from '../experiments/run.js';
+import { shippedName } from '../experiments/shipped-weights.js';
 import { startingWeights, type StartingWeights } from '../experiments/starting-weights.js';
 import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiments/train-detector.js';
 import { detectorCost } from '../models/cost.js';
-import { modelOf, type ModelScale } from '../models/settings.js';
+import { FAMILIES, familyTitles, modelOf, type Family, type ModelScale } from '../models/settings.js';
 import { parsePrecision } from '../quantizer/precision.js';
 import { writeParameters } from '../tensor/parameter-file.js';
 import { finalEvaluation } from '../training/run-record.js';
@@ -14,6 +15,7 @@ import { interruptible } from './interrupt.js';
 import { percent, runListener } from './run-listener.js';
 
 interface TrainCommandOptions {
+  model: Family;
   scale: ModelScale;
   bits: string;
   from?: string;
@@ -30,6 +32,7 @@ export function trainCommand(program: Command): void {
   program
     .command('train')
     .description('train one detector on MiniVOC; stopped at any moment, the same command goes on')
+    .addOption(new Option('--model <family>', 'detection transformer').choices(FAMILIES).default('detr'))
     .addOption(new Option('--scale <scale>', 'size of the model and of the training').choices(['smoke', 'minutes', 'gpu']).default('minutes'))
     .option('--bits <w-a-attention>', 'bits of weights, activations and attention, e.g. 4-4-8', '32-32-32')
     .option('--from <weights>', "start from 'shipped' (the project's own), a run's id, or a .safetensors file")
@@ -43,10 +46,10 @@ export function trainCommand(program: Command): void {
 }
 
 async function trainOne(options: TrainCommandOptions): Promise<void> {
-  const { scale, bits, runs: root, fresh, export: exported } = options;
+  const { model: family, scale, bits, runs: root, fresh, export: exported } = options;
   const settings = resolveSettings(scale, parseAssignments([...(options.set ?? []), ...(options.seed === undefined ? [] : [`seed=${options.seed}`])]), '--set');
   parsePrecision(bits);
-  const from = options.from === undefined ? undefined : startingWeights(options.from, modelOf(scale), scale, root);
+  const from = options.from === undefined ? undefined : startingWeights(options.from, modelOf(scale, family), shippedName(scale, family), root);
   if (options.dryRun) {
     console.log(plan(options, settings, from));
     return;
@@ -54,12 +57,12 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
   if (from) console.log(`${from.note}.`);
   try {
     const run = await interruptible(
-      (signal) => performRun(singleDetectorRun(scale, bits, settings, from), { command: commandLine(options), fresh, root, signal, listener: runListener(`DETR ${bits}`, settings) }),
+      (signal) => performRun(singleDetectorRun(scale, family, bits, settings, from), { command: commandLine(options), fresh, root, signal, listener: runListener(`${familyTitles[family]} ${bits}`, settings) }),
       () => process.stderr.write('\nstopping after this step …\n'),
     );
     console.log(result(run));
     if (exported !== undefined) {
-      writeParameters(exported, run.parameters, { model: `detr ${scale}`, bits, run: run.id });
+      writeParameters(exported, run.parameters, { model: `${family} ${scale}`, bits, run: run.id });
       console.log(`Parameters: ${exported}`);
     }
   } catch (error) {
@@ -69,11 +72,11 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
   }
 }
 
-function plan({ scale, bits }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
-  const model = modelOf(scale), multiplyAdds = detectorCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);
+function plan({ model: family, scale, bits }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
+  const model = modelOf(scale, family), multiplyAdds = detectorCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);
   const { trained, bytes } = estimatedNeeds(model, bits, settings, trainingImages(scale));
   return [
-    `DETR ${bits} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,
+    `${familyTitles[family]} ${bits} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,
     ...Object.entries(settings).map(([key, value]) => `  ${key.padEnd(20)}${value}`),
     `Parameters that are trained, quantizers aside: ${trained.toLocaleString('en')}`,
     `Multiplications, each with an addition, for one image forward: ${multiplyAdds.toLocaleString('en')}`,
@@ -83,8 +86,8 @@ function plan({ scale, bits }: TrainCommandOptions, settings: TrainingSettings, 
 }
 
 /** The command line as the record holds it: what determines the run, and where it is. */
-function commandLine({ scale, bits, from, set, seed }: TrainCommandOptions): string {
-  return ['npx qdetr train', `--scale ${scale}`, `--bits ${bits}`, ...(from ? [`--from ${from}`] : []), ...(set ? [`--set ${set.join(' ')}`] : []), ...(seed ? [`--seed ${seed}`] : [])].join(' ');
+function commandLine({ model, scale, bits, from, set, seed }: TrainCommandOptions): string {
+  return ['npx qdetr train', ...(model === 'detr' ? [] : [`--model ${model}`]), `--scale ${scale}`, `--bits ${bits}`, ...(from ? [`--from ${from}`] : []), ...(set ? [`--set ${set.join(' ')}`] : []), ...(seed ? [`--seed ${seed}`] : [])].join(' ');
 }
 
 function result({ summary, folder, id }: FinishedRun): string {

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { UserError } from '../errors.js';
 import { sha256 } from '../files.js';
 import { initialDetectorParameters } from '../models/initial-parameters.js';
-import type { DetectorSettings } from '../models/settings.js';
+import { familyTitles, type DetectorSettings, type Family } from '../models/settings.js';
+import { isSmcaParameter } from '../models/smca-detr.js';
 import { isQuantizerParameter } from '../quantizer/scales.js';
 import { readParameters } from '../tensor/parameter-file.js';
 import type { ParameterValues } from '../tensor/parameters.js';
@@ -31,6 +32,7 @@ export interface StartingWeights {
 export function startingWeights(from: string, model: DetectorSettings, scale: string, root?: string): StartingWeights {
   const { id, origin, parameters } = readWeights(from, scale, root);
   const own = initialDetectorParameters(model, new RandomStream(0));
+  checkFamily(origin, Object.keys(parameters), model.family);
   const isBackbone = !Object.keys(parameters).some((name) => Object.hasOwn(own, name) && !name.startsWith('backbone.'));
   const wanted = Object.keys(own).filter((name) => !isBackbone || name.startsWith('backbone.'));
   for (const name of wanted) {
@@ -46,6 +48,15 @@ export function startingWeights(from: string, model: DetectorSettings, scale: st
     parameters: Object.fromEntries(wanted.map((name) => [name, parameters[name]])),
     note: `starts from ${origin}: ${wanted.length} of ${Object.keys(own).length} parameters taken over${isBackbone ? ' (the backbone; the transformer starts from random weights)' : ''}${left}`,
   };
+}
+
+/** @throws UserError for the weights of a whole detector of the other family */
+function checkFamily(origin: string, names: readonly string[], wanted: Family): void {
+  if (!names.some((name) => name.startsWith('transformer.decoder.'))) return;
+  const family: Family = names.some(isSmcaParameter) ? 'smca-detr' : 'detr';
+  if (family === wanted) return;
+  const [theirs, ours] = [familyTitles[family], familyTitles[wanted]];
+  throw new UserError(`${origin} holds the weights of ${theirs}, and this model is ${ours}: train ${theirs} with --model ${family}, or give weights of ${ours}`);
 }
 
 const anotherModel = (origin: string, what: string): UserError => new UserError(`${origin} holds another model: ${what}; give weights of this scale, or choose the scale that they were made at with --scale`);

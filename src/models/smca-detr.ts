@@ -8,6 +8,9 @@ import { decoder, encoder, type CoAttentionPrior } from './transformer.js';
 
 const DECODER = 'transformer.decoder';
 
+/** Whether a parameter is one that SMCA-DETR has and DETR has not. */
+export const isSmcaParameter = (name: string): boolean => /^transformer\.decoder\.layers\.\d+\.(point[123]|norm4)\./.test(name);
+
 /**
  * Where each query looks first, before the sigmoid: [1, Q, 2], x and y; the same for every image, since the states begin at 0.
  * MLP `point1` of the first decoder layer on LN4(query position).

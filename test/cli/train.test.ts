@@ -7,7 +7,7 @@ import { startingWeights } from '../../src/experiments/starting-weights.js';
 import { estimatedNeeds } from '../../src/experiments/train-detector.js';
 import { detectorCost, parameterCount } from '../../src/models/cost.js';
 import { initialClassifierParameters, initialDetectorParameters } from '../../src/models/initial-parameters.js';
-import { detrSettings } from '../../src/models/settings.js';
+import { detrSettings, modelOf } from '../../src/models/settings.js';
 import { readParameters, writeParameters } from '../../src/tensor/parameter-file.js';
 import type { ParameterValues } from '../../src/tensor/parameters.js';
 import { RandomStream } from '../../src/tensor/random.js';
@@ -44,6 +44,13 @@ test.serial('trains a quantized detector from the run and says what it took over
   t.is(readdirSync(runs).length, 2);
 });
 
+test.serial('--model smca-detr trains, quantizes and says so', async (t) => {
+  const { code, stdout, stderr } = await train('--model', 'smca-detr', '--bits', '4-4-8', '--set', 'steps=2', 'warmUpSteps=1');
+  t.is(code, 0, stderr);
+  const { experiment, model: name } = JSON.parse(readFileSync(path.join(/\nRun \w{12}: (\S+)\n$/.exec(stdout)![1], 'summary.json'), 'utf8')) as Record<string, unknown>;
+  t.deepEqual([experiment, name], ['train/smca-detr/baseline-4-4-8', 'smca-detr']);
+});
+
 test.serial('--dry-run prints what is resolved and needed, and writes nothing', async (t) => {
   const unused = path.join(folder, 'unused');
   const { code, stdout, stderr } = await qdetr(['train', '--scale', 'gpu', '--bits', '2-2-8', '--set', 'steps=77', 'warmUpSteps=7', '--runs', unused, '--dry-run']);
@@ -54,6 +61,13 @@ test.serial('--dry-run prints what is resolved and needed, and writes nothing', 
   t.true(stdout.includes(`one image forward: ${detectorCost(detrSettings.gpu).reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0).toLocaleString('en')}\n`), stdout);
   t.regex(stdout, /Memory, about: \d+00 MB\nNothing was trained \(--dry-run\)\.\n$/);
   t.false(existsSync(unused));
+});
+
+test.serial('--dry-run --model smca-detr: its own name and numbers', async (t) => {
+  const { code, stdout, stderr } = await train('--model', 'smca-detr', '--dry-run');
+  t.deepEqual([code, stderr], [0, '']);
+  t.regex(stdout, /^SMCA-DETR 32-32-32 on MiniVOC, scale smoke, starts from random weights\.\n/);
+  t.true(stdout.includes(`: ${parameterCount(modelOf('smoke', 'smca-detr')).toLocaleString('en')}\n`), stdout);
 });
 
 for (const [args, message] of [
@@ -114,6 +128,17 @@ for (const [what, parameters, message] of [
     t.regex(error.message, /^\S+some\.safetensors holds another model: .*; give weights of this scale, or choose the scale that they were made at with --scale$/);
   });
 }
+
+test('weights of the other family are refused by name', (t) => {
+  const smca = modelOf('smoke', 'smca-detr'), file = path.join(folder, 'some.safetensors');
+  const weights = initialDetectorParameters(smca, new RandomStream(1));
+  t.throws(() => fromFile(weights), { instanceOf: UserError, message: /some\.safetensors holds the weights of SMCA-DETR, and this model is DETR: train SMCA-DETR with --model smca-detr, or give weights of DETR$/ });
+  t.deepEqual(startingWeights(file, smca, 'smoke').parameters, weights);
+  writeParameters(file, detector);
+  t.throws(() => startingWeights(file, smca, 'smoke'), { instanceOf: UserError, message: /some\.safetensors holds the weights of DETR, and this model is SMCA-DETR: train DETR with --model detr, or give weights of SMCA-DETR$/ });
+  writeParameters(file, initialClassifierParameters(smca.backbone, 20, new RandomStream(1)));
+  t.regex(startingWeights(file, smca, 'smoke').note, /\(the backbone; the transformer starts from random weights\)/);
+});
 
 test('a file that is missing or is no safetensors is named, and so is a run that is not there', (t) => {
   t.throws(() => startingWeights(path.join(folder, 'none.safetensors'), model, 'smoke'), { instanceOf: UserError, message: /none\.safetensors can't be read/ });
