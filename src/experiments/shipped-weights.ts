@@ -54,6 +54,9 @@ export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
   return { id: `the project's weights (${hash.slice(0, 12)})`, parameters: readParameters(file).parameters, ap50: manifest.ap50 };
 }
 
+/** Whether weights of this name come with the project. */
+export const hasShippedWeights = (name: string, folder = FOLDER): boolean => existsSync(path.join(folder, `minivoc-${name}.json`));
+
 /** Scales whose weights come with the project. */
 function scalesIn(folder: string): string[] {
   const files = existsSync(folder) ? readdirSync(folder) : [];

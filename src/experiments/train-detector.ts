@@ -45,7 +45,7 @@ export function estimatedNeeds(model: DetectorSettings, bits: string, training: 
     ...detectionInputs(model, batchSize),
     ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])),
   };
-  const step = trainingStep(layouts, training, detectionObjective(model, realValued, true));
+  const step = trainingStep(layouts, training, detectionObjective(model, realValued, { batchStatistics: true }));
   const graph = trace(
     (all) => {
       const { state: next = {}, outputs } = step(Object.fromEntries(Object.keys(packed).map((name) => [name, all[name]])), Object.fromEntries(Object.keys(inputs).map((name) => [name, all[name]])));

@@ -82,6 +82,16 @@ export const detrSettings: Readonly<Record<ModelScale, DetectorSettings>> = {
 /** The model of a scale in one of the two families; their sizes are the same. */
 export const modelOf = (scale: ModelScale, family: Family = 'detr'): DetectorSettings => ({ ...detrSettings[scale], family });
 
+/** Backbones of the teachers, larger than their students'; the transformer is the same, since D is compared (decision A16). */
+const teacherBackbones: Readonly<Record<ModelScale, BackboneSettings>> = {
+  smoke: { stem: 8, widths: [16, 16, 32], blocks: [1, 1, 1], strides: [2, 2, 2] },
+  minutes: { stem: 24, widths: [32, 64, 128], blocks: [2, 2, 2], strides: [1, 2, 2] },
+  gpu: { stem: 32, widths: [64, 128, 256], blocks: [2, 3, 3], strides: [2, 2, 2] },
+};
+
+/** The teacher of a scale and family: the student with a larger backbone (the paper: R101 for R50). */
+export const teacherModelOf = (scale: ModelScale, family: Family = 'detr'): DetectorSettings => ({ ...modelOf(scale, family), backbone: teacherBackbones[scale] });
+
 /** DETR's transformer at full size (PAPER.md 4.4) on VOC's 20 classes; COCO's are 91, by its highest label. Images are squares here. */
 const fullSize = { imageSize: 800, modelWidth: 256, heads: 8, feedForward: 2048, encoderLayers: 6, decoderLayers: 6, classes: 20 } as const;
 
