@@ -2,13 +2,26 @@ import { tf, type Tensor } from '../tensor/tf.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { levels } from './levels.js';
 import type { Observer } from './observer.js';
+import { largestMagnitude, percentileScaleAndOffset, symmetricScale } from './percentile.js';
 import { isReal, type Precision } from './precision.js';
 import { fromRange, searchScale, searchScaleAndOffset } from './scale-search.js';
 import { unsignedQuantizer } from './scales.js';
 import { ValueHistogram } from './value-histogram.js';
 
-/** LSQ+ is the paper's "Baseline" (learnable offset, signed grid), LSQ the one without offset (decision A1). */
-export type QuantizerMethod = 'LSQ' | 'LSQ+';
+/**
+ * Rules for scales and offsets from calibration batches. LSQ+ is the paper's "Baseline" (learnable offset, signed grid), LSQ the one without offset
+ * (decision A1): both are where training starts. `Percentile` and `Min-max` are used without training: on LSQ+'s grid, activations by percentiles or
+ * by min and max, softmax outputs included, weights by the largest magnitude of each output channel.
+ */
+export type QuantizerMethod = 'LSQ' | 'LSQ+' | 'Percentile' | 'Min-max';
+
+/** What a method may be told. */
+export interface QuantizerMethodOptions {
+  /** `Percentile`: which one, in per cent; default 99.999. */
+  percentile?: number;
+  /** `LSQ`: the unsigned grid for values that are never negative, the default; else the signed grid everywhere. */
+  unsigned?: boolean;
+}
 
 /** A calibration under way: what it observes, and the quantizer parameters that follow. */
 export interface Calibration {
@@ -20,11 +33,11 @@ export interface Calibration {
    * Initial scales and offsets of every quantizer that was observed and isn't real-valued.
    * @param precision one for the whole model, or a function of the module's name
    */
-  quantizerParameters: (precision: Precision | ((module: string) => Precision), method?: QuantizerMethod) => ParameterValues;
+  quantizerParameters: (precision: Precision | ((module: string) => Precision), method?: QuantizerMethod, options?: QuantizerMethodOptions) => ParameterValues;
 }
 
 /**
- * Initial scales and offsets from what the real-valued model computes (decision A4): weights 2 mean|w| / sqrt(Qp) for each
+ * Initial scales and offsets from what the real-valued model computes; those of LSQ+ and LSQ (decision A4): weights 2 mean|w| / sqrt(Qp) for each
  * output channel; activations by least squared error; the softmax outputs of attention the full range [0, 1], since their
  * peaks, which carry the attention, are too rare to count in a squared error.
  */
@@ -33,6 +46,7 @@ export function createCalibration(): Calibration {
   return {
     histograms,
     observe: (quantizer, values) => {
+      if (kindOf(quantizer) === '') return; // what a distribution alignment reads
       const known = histograms.get(quantizer);
       if (known && kindOf(quantizer) === 'weight') return; // the same in every batch
       const axis = scaleAxis(quantizer, values);
@@ -44,11 +58,11 @@ export function createCalibration(): Calibration {
       seen.forEach((histogram, n) => histogram.add(data, n * run, run, Math.max(run * size, 1)));
       histograms.set(quantizer, seen);
     },
-    quantizerParameters: (precision, method = 'LSQ+') => {
+    quantizerParameters: (precision, method = 'LSQ+', options = {}) => {
       const entries = [...histograms].map(([quantizer, seen]) => {
         const of = typeof precision === 'function' ? precision(moduleOf(quantizer)) : precision;
         const bits = kindOf(quantizer) === 'weight' ? of.weightBits : kindOf(quantizer) === 'input' ? of.activationBits : of.attentionBits;
-        return isReal(bits) ? {} : initialParameters(quantizer, seen, bits, method);
+        return isReal(bits) ? {} : initialParameters(quantizer, seen, bits, method, options);
       });
       return Object.assign({}, ...entries) as ParameterValues;
     },
@@ -60,10 +74,10 @@ export function createCalibration(): Calibration {
  * @param batches about 8 of them
  * @param forward the model on one batch; it hands `observe` to its layers. What it returns is disposed.
  */
-export function calibrate<Batch>(batches: Iterable<Batch>, forward: (batch: Batch, observe: Observer) => unknown, precision: Precision | ((module: string) => Precision), method: QuantizerMethod = 'LSQ+'): ParameterValues {
+export function calibrate<Batch>(batches: Iterable<Batch>, forward: (batch: Batch, observe: Observer) => unknown, precision: Precision | ((module: string) => Precision), method: QuantizerMethod = 'LSQ+', options: QuantizerMethodOptions = {}): ParameterValues {
   const calibration = createCalibration();
   for (const batch of batches) tf.tidy(() => void forward(batch, calibration.observe));
-  return calibration.quantizerParameters(precision, method);
+  return calibration.quantizerParameters(precision, method, options);
 }
 
 const kindOf = (quantizer: string): string => /([a-z]+)_quantizer$/.exec(quantizer)?.[1] ?? '';
@@ -77,18 +91,21 @@ function scaleAxis(quantizer: string, values: Tensor): number | null {
   return 1;
 }
 
-function initialParameters(quantizer: string, seen: readonly ValueHistogram[], bits: number, method: QuantizerMethod): ParameterValues {
+function initialParameters(quantizer: string, seen: readonly ValueHistogram[], bits: number, method: QuantizerMethod, { percentile, unsigned = true }: QuantizerMethodOptions): ParameterValues {
   const vector = (values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) });
-  const kind = kindOf(quantizer);
-  if (kind === 'weight') return { [`${quantizer}.scale`]: vector(weightScales(seen, levels(bits).highest)) };
+  const kind = kindOf(quantizer), range = levels(bits);
+  const learned = method === 'LSQ' || method === 'LSQ+';
+  if (kind === 'weight') return { [`${quantizer}.scale`]: vector(learned ? weightScales(seen, range.highest) : seen.map((h) => symmetricScale(largestMagnitude(h), range))) };
   if (method === 'LSQ') {
-    const unsigned = seen.every((histogram) => histogram.min >= 0);
-    const range = levels(bits, !unsigned);
-    const scales = seen.map((histogram) => (kind === 'a' ? fromRange(0, 1, range).scale : searchScale(histogram, range)));
-    return { [`${unsigned ? unsignedQuantizer(quantizer) : quantizer}.scale`]: vector(scales) };
+    const isUnsigned = unsigned && seen.every((histogram) => histogram.min >= 0);
+    const grid = levels(bits, !isUnsigned);
+    const scales = seen.map((histogram) => (kind === 'a' ? 1 / grid.highest : searchScale(histogram, grid)));
+    return { [`${isUnsigned ? unsignedQuantizer(quantizer) : quantizer}.scale`]: vector(scales) };
   }
-  const range = levels(bits);
-  const found = seen.map((histogram) => (kind === 'a' ? fromRange(0, 1, range) : searchScaleAndOffset(histogram, range)));
+  const found = seen.map((histogram) => {
+    if (!learned) return percentileScaleAndOffset(histogram, range, method === 'Min-max' ? 100 : percentile);
+    return kind === 'a' ? fromRange(0, 1, range) : searchScaleAndOffset(histogram, range);
+  });
   return { [`${quantizer}.scale`]: vector(found.map((f) => f.scale)), [`${quantizer}.offset`]: vector(found.map((f) => f.offset)) };
 }
 

@@ -39,6 +39,27 @@ export class ValueHistogram {
     return { centres: Float64Array.from(filled, centre), counts: Float64Array.from(filled, (i) => this.counts[i]) };
   }
 
+  /**
+   * The value below which p per cent of the values lie, interpolated between neighbours as numpy.percentile does by default; exact to the width of a bin.
+   * @param p 0 to 100; 0 gives min, 100 max
+   * @throws RangeError for another p, or where no values were added
+   */
+  percentile(p: number): number {
+    if (!(p >= 0 && p <= 100) || this.total === 0) throw new RangeError(`percentile ${p} of ${this.total} values`);
+    if (p === 0 || p === 100) return p === 0 ? this.min : this.max;
+    const position = (p / 100) * (this.total - 1), below = Math.floor(position);
+    const value = this.#ordered(below);
+    return position === below ? value : value + (position - below) * (this.#ordered(below + 1) - value);
+  }
+
+  /** The value that has `rank` others below it; those of one bin are taken as evenly spread. */
+  #ordered(rank: number): number {
+    let bin = 0, below = 0;
+    while (below + this.counts[bin] <= rank) below += this.counts[bin++];
+    const value = this.#low + (bin + (rank - below + 0.5) / this.counts[bin]) * this.#width;
+    return Math.min(Math.max(value, this.min), this.max);
+  }
+
   #binOf(value: number): number {
     return Math.min(Math.max(Math.floor((value - this.#low) / this.#width), 0), BINS - 1);
   }

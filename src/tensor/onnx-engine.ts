@@ -73,6 +73,7 @@ export class OnnxProgram {
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',
       logSeverityLevel: 3,
+      extra: { session: { disable_quant_qdq: '1' } }, // its integer products reject a scale for each head, and round otherwise than the eager ones
       ...(options.profile ? { enableProfiling: true, profileFilePrefix: options.profile } : {}),
     });
     return new OnnxProgram(runtime, session, graph, { nodes, bytes: model.length }, Boolean(options.profile));
