@@ -1,4 +1,5 @@
 import { UserError } from '../errors.js';
+import { figure211 } from './figure-2.11.js';
 import { figure212a } from './figure-2.12a.js';
 import { figure212b } from './figure-2.12b.js';
 import { paperValues } from './paper-values.js';
@@ -9,7 +10,7 @@ import { table22Json, table22Markdown } from './table-2.2-text.js';
 import { table22 } from './table-2.2.js';
 
 /** The artefacts of the paper that can be drawn. */
-export const ARTEFACTS = ['table-2.2', 'figure-2.12a', 'figure-2.12b'] as const;
+export const ARTEFACTS = ['table-2.2', 'figure-2.11', 'figure-2.12a', 'figure-2.12b'] as const;
 /** Name of an artefact. */
 export type Artefact = (typeof ARTEFACTS)[number];
 
@@ -39,6 +40,7 @@ const draw: Record<Artefact, (runs: RunSummaries, folder: string) => Promise<str
     const texts = [['table-2.2.md', table22Markdown(table)], ['table-2.2.json', table22Json(table, paper)]] as const;
     return writeFigure('table-2.2', table22Chart(table), folder, texts);
   },
+  'figure-2.11': (runs, folder) => writeFigure('figure-2.11', figure211(paperValues(), runs), folder),
   'figure-2.12a': (runs, folder) => writeFigure('figure-2.12a', figure212a(paperValues(), runs), folder),
   'figure-2.12b': (runs, folder) => writeFigure('figure-2.12b', figure212b(runs), folder),
 };

@@ -1,11 +1,11 @@
 import * as aq from 'arquero';
 import { spread } from './end-labels.js';
-import { datasetName, finalAp50, groupFor, modelName, type RunGroup } from './groups.js';
+import { datasetName, finalAp50, groupFor, modelName, seedsText, type RunGroup } from './groups.js';
 import type { PaperValues } from './paper-values.js';
 import type { Figure } from './render.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
 import { meanInterval, type Interval } from './statistics.js';
-import { CONFIG, FAINT, INK, QUIET, niceDomain, type Layer } from './style.js';
+import { CONFIG, FAINT, INK, QUIET, methodOrder, methodStyle, niceDomain, type Layer } from './style.js';
 
 const WIDTH = 320;
 const HEIGHT = 340;
@@ -17,6 +17,34 @@ const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', '
 export interface TauPoint extends Interval {
   tau: number;
   lambda: number | null;
+}
+
+/** AP50 (percent) of a method of the transformer-only runs; tau null: no selection by tau (same-slot matching), drawn as a line over all of them. */
+export interface MethodPoint extends Interval {
+  method: string;
+  tau: number | null;
+  lambda: number | null;
+}
+
+/**
+ * What Fig. 2.12(a) shows of the transformer-only runs, a point for each method, tau and lambda, in the order of tables. The real-valued
+ * model is left out; methods without distillation are at tau = 1.
+ */
+export function methodPoints(group: RunGroup): MethodPoint[] {
+  const points = new Map<string, { method: string; tau: number | null; lambda: number | null; ap50: number[] }>();
+  for (const run of group.runs) {
+    const ap50 = finalAp50(run, 'test');
+    if (ap50 === null || run.bits === '32-32-32') continue;
+    const { method, lambda } = run;
+    const tau = lambda === null ? 1 : run.tau;
+    const key = JSON.stringify([method, run.bits, tau, lambda]);
+    const point = points.get(key) ?? { method, tau, lambda, ap50: [] };
+    point.ap50.push(ap50);
+    points.set(key, point);
+  }
+  return [...points.values()]
+    .map(({ ap50, ...point }) => ({ ...point, ...meanInterval(ap50) }))
+    .sort((a, b) => methodOrder(a.method) - methodOrder(b.method) || a.method.localeCompare(b.method) || (a.tau ?? 2) - (b.tau ?? 2) || (a.lambda ?? 0) - (b.lambda ?? 0));
 }
 
 /** What Fig. 2.12(a) shows of one kind of runs, in order of lambda and tau. */
@@ -36,13 +64,20 @@ export function tauPoints(group: RunGroup): TauPoint[] {
 
 /**
  * Fig. 2.12(a) (CVPR Fig. 5(a)): AP50 over tau, a line per lambda. The paper's panel holds the two points that its text
- * prints and no others; the kit's runs have panels of their own, because they are measured on other data.
+ * prints and no others; the kit's runs have panels of their own, because they are measured on other data, and the runs that
+ * quantize only the transformer have a line of panels below.
  */
 export function figure212a(paper: PaperValues, runs: RunSummaries): Figure {
-  const groups = { recorded: groupFor('figure-2.12a', runs.recorded), fresh: groupFor('figure-2.12a', runs.fresh) };
-  const panels = [paperPanel(paper)];
-  if (groups.recorded !== null || groups.fresh === null) panels.push(kitPanel('recorded', groups.recorded));
-  if (groups.fresh !== null) panels.push(kitPanel('fresh', groups.fresh));
+  const panels = ORIGINS.flatMap((origin) => {
+    const group = groupFor('figure-2.12a', runs[origin]);
+    return group === null ? [] : [kitPanel(origin, group)];
+  });
+  const only = ORIGINS.flatMap((origin) => {
+    const group = groupFor('figure-2.12a', runs[origin], { scope: 'transformer' });
+    const points = group === null ? [] : methodPoints(group);
+    return group === null || points.length === 0 ? [] : [transformerPanel(origin, group, points)];
+  });
+  const first = [paperPanel(paper), ...(panels.length > 0 ? panels : only.length > 0 ? only : [emptyPanel()])];
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
     title: {
@@ -50,13 +85,16 @@ export function figure212a(paper: PaperValues, runs: RunSummaries): Figure {
       subtitle: [
         'τ: how selective foreground-aware query matching is (0 distils every query, 1 none). λ: weight of the distillation loss.',
         'The paper prints two of its points as numbers; only those are drawn as its own. The panels are measured on different data.',
+        ...(only.length > 0 ? ['Only the transformer: at low bits, the backbone real-valued and fixed. Lines without a mark: matching by slot, which has no τ.'] : []),
       ],
     },
-    hconcat: panels,
+    ...(panels.length > 0 && only.length > 0 ? { vconcat: [{ hconcat: first }, { hconcat: only }], spacing: 44 } : { hconcat: first }),
     resolve: { scale: { color: 'independent', shape: 'independent' } },
     config: CONFIG,
   } as Figure;
 }
+
+const ORIGINS = ['recorded', 'fresh'] as const;
 
 function paperPanel(paper: PaperValues): object {
   const { bits, dataset, points } = paper.figure_2_12a;
@@ -82,17 +120,56 @@ function paperPanel(paper: PaperValues): object {
   ]);
 }
 
-function kitPanel(origin: Origin, group: RunGroup | null): object {
-  const name = origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here';
-  if (group === null) {
-    return view('This kit', ['MiniVOC test', ''], [
-      { data: { values: [{ tau: 0.5, ap50: 50 }] }, mark: { type: 'point', opacity: 0 }, encoding: { x: tauAxis(), y: ap50Axis([-4, 104]) } },
-      sentence('No runs of this figure yet,', 'recorded or fresh.'),
-    ]);
-  }
+function emptyPanel(): object {
+  return view('This kit', ['MiniVOC test', ''], [
+    { data: { values: [{ tau: 0.5, ap50: 50 }] }, mark: { type: 'point', opacity: 0 }, encoding: { x: tauAxis(), y: ap50Axis([-4, 104]) } },
+    sentence('No runs of this figure yet,', 'recorded or fresh.'),
+  ]);
+}
+
+/** Domain of AP50 for some points, with room for their marks. */
+function domainOf(points: readonly Interval[]): [number, number] {
+  const [low, high] = niceDomain(points.flatMap((point) => [point.mean, point.low ?? point.mean, point.high ?? point.mean]), 5, [0, 100]);
+  return [low - 0.4, high + 0.4];
+}
+
+const titleOf = (origin: Origin): string => (origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here');
+
+/** Which runs a panel shows. */
+function subtitleOf(group: RunGroup): string[] {
+  const bits = [...new Set(group.runs.map((run) => run.bits))].filter((name) => name !== '32-32-32').join(', ');
+  return [`${datasetName(group.dataset)} test, ${modelName(group)}, ${bits}`, `scale '${group.scale}', ${seedsText(group.runs)}; ± 95 %`];
+}
+
+/** A label right of the plot, at a free height, with a line from its point. */
+function endLabel(point: { tau: number; ap50: number }, text: string, colour: string, place: number, y: object): Layer[] {
+  return [
+    { data: { values: [point] }, mark: { type: 'rule', color: colour, strokeWidth: 1, opacity: 0.6 }, encoding: { x: tauAxis(), y, x2: { value: WIDTH + 18 }, y2: { value: place } } },
+    { data: { values: [{ text }] }, mark: { type: 'text', align: 'left', baseline: 'middle', color: colour, fontSize: 15, fontWeight: 'bold', dx: 4 }, encoding: { x: { value: WIDTH + 18 }, y: { value: place }, text: { field: 'text' } } },
+  ] as Layer[];
+}
+
+/** Points of the transformer-only runs, a colour and a label for each method; the baseline's is a dashed line too, as what no distillation gives. */
+function transformerPanel(origin: Origin, group: RunGroup, points: readonly MethodPoint[]): object {
+  const domain = domainOf(points);
+  const y = ap50Axis(domain);
+  const pixel = (ap50: number): number => HEIGHT * (1 - (ap50 - domain[0]) / (domain[1] - domain[0]));
+  const places = spread(points.map(({ mean }) => pixel(mean)), 22, HEIGHT);
+  const layer = points.flatMap(({ method, tau, lambda, mean, low, high }, i): Layer[] => {
+    const { colour, shape } = methodStyle(method);
+    const point = { tau: tau ?? 1.05, ap50: mean };
+    const dash = lambda === null ? [4, 4] : [9, 4];
+    const across: Layer = { data: { values: [point] }, mark: { type: 'rule', color: colour, strokeWidth: 2, strokeDash: dash }, encoding: { y } };
+    const interval: Layer = { data: { values: low === null ? [] : [{ tau: point.tau, low, high }] }, mark: { type: 'rule', color: colour, strokeWidth: 2 }, encoding: { x: tauAxis(), y: { ...y, field: 'low' }, y2: { field: 'high' } } };
+    const mark: Layer = { data: { values: [point] }, mark: { type: 'point', filled: true, color: colour, shape, size: 170, opacity: 1 }, encoding: { x: tauAxis(), y } };
+    return [...(tau === null || lambda === null ? [across] : []), ...(low === null ? [] : [interval]), ...(tau === null ? [] : [mark]), ...endLabel(point, `${method}  ${mean.toFixed(1)}`, colour, places[i], y)];
+  });
+  return view(`${titleOf(origin)}: only the transformer`, subtitleOf(group), layer);
+}
+
+function kitPanel(origin: Origin, group: RunGroup): object {
   const points = tauPoints(group);
-  const ends = points.flatMap(({ mean, low, high }) => [mean, low ?? mean, high ?? mean]);
-  const domain = niceDomain(ends, 5, [0, 100]).map((end, i) => end + (i === 0 ? -0.4 : 0.4)) as [number, number];
+  const domain = domainOf(points);
   const lambdas = [...new Set(points.map((point) => point.lambda))];
   const names = lambdas.map(lambdaName);
   const values = points.map((point) => ({ ...point, ap50: point.mean, series: lambdaName(point.lambda) }));
@@ -107,16 +184,12 @@ function kitPanel(origin: Origin, group: RunGroup | null): object {
   const y = ap50Axis(domain);
   const data = { values };
   const reference = values.filter((value) => value.lambda === null);
-  const seeds = new Set(group.runs.map((run) => run.seed)).size;
-  return view(name, [`${datasetName(group.dataset)} test, ${modelName(group)}, ${[...new Set(group.runs.map((run) => run.bits))].join(', ')}`, `scale '${group.scale}', ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}; ± 95 %`], [
+  return view(titleOf(origin), subtitleOf(group), [
     { data: { values: reference }, mark: { type: 'rule', strokeDash: [4, 4], color: INK, strokeWidth: 1.5 }, encoding: { y } },
     { data, mark: { type: 'line', strokeWidth: 3 }, encoding: { x, y, color } },
     { data: { values: values.filter((value) => value.low !== null) }, mark: { type: 'rule', strokeWidth: 2 }, encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' }, color } },
     { data, mark: { type: 'point', filled: true, size: 130, opacity: 1 }, encoding: { x, y, color, shape } },
-    ...lasts.flatMap((last, i): Layer[] => [
-      { data: { values: [last] }, mark: { type: 'rule', color: colour(i), strokeWidth: 1, opacity: 0.6 }, encoding: { x, y, x2: { value: WIDTH + 18 }, y2: { value: places[i] } } },
-      { data: { values: [{ text: names[i] }] }, mark: { type: 'text', align: 'left', baseline: 'middle', color: colour(i), fontSize: 15, fontWeight: 'bold', dx: 4 }, encoding: { x: { value: WIDTH + 18 }, y: { value: places[i] }, text: { field: 'text' } } },
-    ]),
+    ...lasts.flatMap((last, i) => endLabel(last, names[i], colour(i), places[i], y)),
   ]);
 }
 

@@ -1,9 +1,9 @@
 import * as aq from 'arquero';
 import { spread } from './end-labels.js';
-import { datasetName, groupFor, modelName, type RunGroup } from './groups.js';
+import { datasetName, groupFor, modelName, seedsText, type RunGroup } from './groups.js';
 import type { Figure } from './render.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
-import { CONFIG, FAINT, INK, METHODS, QUIET, methodStyle, type Layer } from './style.js';
+import { CONFIG, FAINT, INK, QUIET, methodOrder, methodStyle, type Layer } from './style.js';
 
 const WIDTH = 560;
 const EMPTY_WIDTH = 860;
@@ -24,7 +24,7 @@ export function planePoints(group: RunGroup): PlanePoint[] {
   const rows = group.runs.flatMap((run) =>
     run.informationPlane.map(({ epoch, informationX, informationY }) => ({
       method: run.method,
-      order: METHODS.findIndex((style) => style.method === run.method) >>> 0,
+      order: methodOrder(run.method),
       epoch,
       informationX,
       ap50: 100 * informationY,
@@ -42,16 +42,17 @@ export function planePoints(group: RunGroup): PlanePoint[] {
 
 /**
  * Fig. 2.12(b) (CVPR Fig. 5(b)): the information plane, a curve per method over its checkpoints. The paper prints none
- * of its values, so nothing is drawn as its own; its colours are kept.
+ * of its values, so nothing is drawn as its own; its colours are kept. Runs that quantize only the transformer have panels of
+ * their own, below where there are others.
  */
 export function figure212b(runs: RunSummaries): Figure {
-  const groups = { recorded: groupFor('figure-2.12b', runs.recorded), fresh: groupFor('figure-2.12b', runs.fresh) };
-  const panels = (['recorded', 'fresh'] as const).flatMap((origin) => {
-    const group = groups[origin];
-    if (group === null) return [];
-    const points = planePoints(group);
-    return points.length > 0 ? [planePanel(origin, group, points)] : [];
-  });
+  const panelsOf = (scope: 'detector' | 'transformer'): object[] =>
+    (['recorded', 'fresh'] as const).flatMap((origin) => {
+      const group = groupFor('figure-2.12b', runs[origin], { scope });
+      const points = group === null ? [] : planePoints(group);
+      return group === null || points.length === 0 ? [] : [planePanel(origin, group, points)];
+    });
+  const lines = [panelsOf('detector'), panelsOf('transformer')].filter((panels) => panels.length > 0);
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
     title: {
@@ -61,7 +62,7 @@ export function figure212b(runs: RunSummaries): Figure {
         'Colours as the paper names them; it names red twice, so the teacher is a darker red, dashed, with diamonds.',
       ],
     },
-    hconcat: panels.length > 0 ? panels : [emptyPanel()],
+    ...(lines.length > 1 ? { vconcat: lines.map((hconcat) => ({ hconcat })), spacing: 44 } : { hconcat: lines[0] ?? [emptyPanel()] }),
     config: CONFIG,
   } as Figure;
 }
@@ -77,9 +78,8 @@ function planePanel(origin: Origin, group: RunGroup, points: PlanePoint[]): obje
   const places = spread(lasts.map((last) => pixel(last.ap50)), 22, HEIGHT);
   const x = xAxis(xs);
   const y = yAxis(ys, `${datasetName(group.dataset)} test`);
-  const seeds = new Set(group.runs.map((run) => run.seed)).size;
   const bits = [...new Set(group.runs.map((run) => run.bits).filter((text) => text !== '32-32-32'))];
-  const subtitle = [`${datasetName(group.dataset)} test, ${modelName(group)}${bits.length > 0 ? `, students ${bits.join(', ')}` : ''}`, `scale '${group.scale}', ${seeds === 1 ? '1 seed' : `mean of ${seeds} seeds`}`];
+  const subtitle = [`${datasetName(group.dataset)} test, ${modelName(group)}${bits.length > 0 ? `, students ${bits.join(', ')}` : ''}`, `scale '${group.scale}', ${seedsText(group.runs).replace(/^(?!1 )/, 'mean of ')}`];
   const layer = curves.flatMap((values, i): Layer[] => {
     const { colour, shape, dash } = styles[i];
     return [
@@ -90,7 +90,8 @@ function planePanel(origin: Origin, group: RunGroup, points: PlanePoint[]): obje
       { data: { values: [{ text: methods[i] }] }, mark: { type: 'text', align: 'left', baseline: 'middle', color: colour, fontSize: 15, fontWeight: 'bold', dx: 4 }, encoding: { x: { value: WIDTH + 14 }, y: { value: places[i] }, text: { field: 'text' } } },
     ];
   });
-  return view(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here', subtitle, layer);
+  const title = origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here';
+  return view(group.scope === 'transformer' ? `${title}: only the transformer at low bits, backbone fixed` : title, subtitle, layer);
 }
 
 function emptyPanel(): object {

@@ -71,6 +71,9 @@ export const CONFIG: Config = {
   concat: { spacing: 34 },
 };
 
+/** Title of one panel of a figure, with what it is measured on below. */
+export const panelTitle = (text: string, subtitle: string[]) => ({ text, subtitle, fontSize: 18, subtitleFontSize: 14, subtitlePadding: 5, color: INK, offset: 16 });
+
 /** An axis range that holds all `values` with a margin, on multiples of `step`. */
 export function niceDomain(values: readonly number[], step: number, [least, most]: [number, number]): [number, number] {
   if (values.length === 0) return [least, most];
