@@ -7,7 +7,11 @@ export const MODULE_GROUPS = ['backbone', 'encoder', 'decoder-attention', 'feed-
 /** See `MODULE_GROUPS`. */
 export type ModuleGroup = (typeof MODULE_GROUPS)[number];
 
-/** `paper`: decisions A6-A8. `release`: what the released code quantizes (PAPER.md 3.3). */
+/**
+ * `paper`: decisions A6-A8. `release`: what the released code quantizes, and to how many bits (PAPER.md 3.3): shortcuts and co-attention's
+ * projections real-valued, the inputs of self-attention's projections too; test/models/quantization-policy.test.ts has both as a table.
+ * The kind of quantizer is no part of a policy: also with `release` it is the paper's, one scale for a tensor or head (A3) and a real offset (A2).
+ */
 export const POLICY_PRESETS = ['paper', 'release'] as const;
 /** See `POLICY_PRESETS`. */
 export type PolicyPreset = (typeof POLICY_PRESETS)[number];
