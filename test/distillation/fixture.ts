@@ -29,7 +29,7 @@ export function readDistillationFixture(): DistillationFixture {
 export const fixtureTargets = (): Targets => ({ labels: tf.tensor2d(readDistillationFixture().labels, undefined, 'int32'), boxes: tensorOf(readDistillationFixture().truth) });
 
 /** The layers of [L, ...]. */
-export const layersOf = (x: Tensor): Tensor[] => tf.unstack(x);
+const layersOf = (x: Tensor): Tensor[] => Array.from({ length: x.shape[0] }, (_, l) => tf.reshape(tf.slice(x, l, 1), x.shape.slice(1)));
 
 /** Co-attentions with these features D [L, B, Q, C]; outputs are D too, unless told, and weights uniform over 3 tokens. */
 export function attended(features: Tensor, { output = features, weights }: { output?: Tensor; weights?: Tensor } = {}): Attended[] {
