@@ -28,6 +28,27 @@ export function readDetrFixture(): DetrFixture {
   return fixture;
 }
 
+interface SmcaFixture {
+  focal: FixtureArrays;
+  modulation: { height: number; width: number } & Record<'centres' | 'scales' | 'y' | 'dy' | 'dCentres' | 'dScales', FixtureArray>;
+  smca: {
+    settings: DetectorSettings; parameters: FixtureArrays; images: FixtureArray; labels: number[][]; targets: FixtureArray;
+    logits: FixtureArray; boxes: FixtureArray; memory: FixtureArray; cost: FixtureArray; total: number; terms: FixtureArrays; found: number[][][];
+    dLogits: FixtureArray; dBoxes: FixtureArray; gradients: FixtureArrays;
+  };
+}
+
+let smcaFixture: SmcaFixture | undefined;
+
+/** test/fixtures/smca.json, which make-smca.py computes with PyTorch. */
+export function readSmcaFixture(): SmcaFixture {
+  smcaFixture ??= JSON.parse(readFileSync('test/fixtures/smca.json', 'utf8')) as SmcaFixture;
+  return smcaFixture;
+}
+
+/** The largest absolute value, at least 0.001 (some gradients are 0 but for rounding): what differences of a gradient are measured by. */
+export const magnitude = ({ data }: FixtureArray): number => data.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-3);
+
 export const tensorOf = ({ shape, data }: FixtureArray): Tensor => tf.tensor(data, shape, 'float32');
 
 export const valuesOf = (arrays: FixtureArrays): ParameterValues => Object.fromEntries(Object.entries(arrays).map(([name, { shape, data }]) => [name, { shape, data: Float32Array.from(data) }]));
