@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
 import { linearSumAssignment } from '../../src/detection/hungarian.js';
@@ -75,6 +76,32 @@ test.serial('48 problems of 25 queries and 6 boxes at once, and 8 boxes: the tot
         t.true(Math.abs(total - wanted) < 1e-4, `problem ${p}: ${total} where ${wanted} is possible`);
       }
     }
+  }
+});
+
+test.serial('rectangular problems of scipy, most with ties: its totals, wherever one side is no longer than 8', async (t) => {
+  await useBackend('wasm');
+  const { problems } = JSON.parse(readFileSync('test/fixtures/linear-sum-assignment.json', 'utf8')) as { problems: [number, number, number, number, number, number[]][] };
+  const sizes = new Map<string, { cost: number[]; optimum: number }[]>();
+  for (const [rows, columns, seed, limit, optimum] of problems) {
+    if (Math.min(rows, columns) > 8) continue;
+    let state = seed;
+    const matrix = Array.from({ length: rows }, () => Array.from({ length: columns }, () => {
+      state = (Math.imul(1664525, state) + 1013904223) >>> 0;
+      return (state >>> 8) % limit;
+    }));
+    const queries = Math.max(rows, columns), boxes = Math.min(rows, columns), key = `${queries} ${boxes}`;
+    const cost = Array.from({ length: queries * boxes }, (_, i) => (rows >= columns ? matrix[Math.floor(i / boxes)][i % boxes] : matrix[i % boxes][Math.floor(i / boxes)]));
+    sizes.set(key, [...(sizes.get(key) ?? []), { cost, optimum }]);
+  }
+  t.true([...sizes.values()].flat().length > 700);
+  for (const [key, all] of sizes) {
+    const [queries, boxes] = key.split(' ').map(Number);
+    const got = tf.tidy(() => linearAssignment(tf.tensor3d(all.flatMap(({ cost }) => cost), [all.length, queries, boxes]), tf.ones([all.length, boxes])).arraySync()) as number[][][];
+    all.forEach(({ cost, optimum }, p) => {
+      t.true(got[p].every((row) => row.filter((v) => v === 1).length === 1) && new Set(got[p].map((row) => row.indexOf(1))).size === boxes);
+      t.is(got[p].reduce((sum, row, box) => sum + cost[row.indexOf(1) * boxes + box], 0), optimum, key);
+    });
   }
 });
 
