@@ -8,6 +8,7 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
   data: async () => (await import('./data.js')).dataCommand,
   doctor: async () => (await import('./doctor.js')).doctorCommand,
   evaluate: async () => (await import('./evaluate.js')).evaluateCommand,
+  experiment: async () => (await import('./experiment.js')).experimentCommand,
   figures: async () => (await import('./figures.js')).figuresCommand,
   notebooks: async () => (await import('./notebooks.js')).notebooksCommand,
   start: async () => (await import('./start.js')).startCommand,

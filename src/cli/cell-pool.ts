@@ -1,0 +1,170 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Cell } from '../experiments/cell.js';
+import type { RunSummary } from '../training/run-record.js';
+import type { FromChild, ToChild } from './cell-messages.js';
+
+/** How a cell ended. `stopped`: by Ctrl-C, with a checkpoint, or before it began. */
+export type CellOutcome = { cell: Cell } & (
+  | { state: 'finished'; reused: boolean; folder: string; summary: RunSummary; seconds: number }
+  | { state: 'failed'; message: string }
+  | { state: 'stopped' }
+);
+
+/** Where a grid is. */
+export interface PoolState {
+  outcomes: readonly CellOutcome[];
+  /** For each cell that is being performed, the part of it that is done. */
+  running: readonly number[];
+  /** Cells that wait for a run that another process trains. */
+  held: number;
+  /** Cells that have not begun, those that wait included. */
+  left: number;
+}
+
+/** Options of {@link performCells}. */
+export interface PoolOptions {
+  /** Processes side by side. */
+  processes: number;
+  /** Command line, for the record. */
+  command: string;
+  /** Folder of the runs. */
+  root: string;
+  fresh?: boolean;
+  /** Aborting it stops every process at its next safe point. */
+  signal?: AbortSignal;
+  /** After each change. */
+  changed?(state: PoolState, ended?: CellOutcome): void;
+  /** File that a process runs. */
+  child?: string;
+  /** Milliseconds until a cell that found a run held is tried again. */
+  retryAfter?: number;
+}
+
+/**
+ * Performs cells in several processes, each one cell after another. A cell that fails stops no other; one that needs a run which another
+ * process trains waits and is tried again. An end of this process, however it comes, lets the others stop at a safe point.
+ * @returns the cells' outcomes, in the order of the cells
+ */
+export async function performCells(cells: readonly Cell[], { processes, command, root, fresh = false, signal, changed, child = 'src/cli/cell-process.ts', retryAfter = 2000 }: PoolOptions): Promise<CellOutcome[]> {
+  const waiting = [...cells], outcomes: CellOutcome[] = [];
+  const running = new Map<Cell, number>(), heldUntil = new Map<Cell, number>();
+  const isHeld = (cell: Cell): boolean => (heldUntil.get(cell) ?? 0) > performance.now();
+  const tell = (ended?: CellOutcome): void => changed?.({ outcomes, running: [...running.values()], held: waiting.filter(isHeld).length, left: waiting.length }, ended);
+
+  /** The next cell to try; a number is the milliseconds to wait for one. */
+  const next = (): Cell | number | undefined => {
+    if (signal?.aborted || waiting.length === 0) return undefined;
+    const index = waiting.findIndex((cell) => !isHeld(cell));
+    return index >= 0 ? waiting.splice(index, 1)[0] : Math.max(1, Math.min(...waiting.map((cell) => heldUntil.get(cell) ?? 0)) - performance.now());
+  };
+  const work = async (): Promise<void> => {
+    let worker: CellWorker | undefined;
+    try {
+      for (let cell = next(); cell !== undefined; cell = next()) {
+        if (typeof cell === 'number') {
+          await pause(cell, signal);
+          continue;
+        }
+        const here = cell, begun = performance.now();
+        worker = worker?.isAlive() ? worker : startWorker(child);
+        running.set(here, 0);
+        tell();
+        const answer = await worker.perform({ kind: 'perform', cell: here, command, root, fresh }, signal, (fraction) => {
+          running.set(here, fraction);
+          tell();
+        });
+        running.delete(here);
+        if (answer.kind === 'held') {
+          heldUntil.set(here, performance.now() + retryAfter);
+          const after = waiting.findIndex((cell) => cells.indexOf(cell) > cells.indexOf(here));
+          waiting.splice(after < 0 ? waiting.length : after, 0, here);
+          tell();
+          continue;
+        }
+        const seconds = (performance.now() - begun) / 1000;
+        const outcome: CellOutcome = answer.kind === 'finished' ? { cell: here, state: 'finished', reused: answer.reused, folder: answer.folder, summary: answer.summary, seconds }
+          : answer.kind === 'failed' ? { cell: here, state: 'failed', message: answer.message } : { cell: here, state: 'stopped' };
+        outcomes.push(outcome);
+        tell(outcome);
+      }
+    } finally {
+      await worker?.end();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(processes, cells.length) }, work));
+  outcomes.push(...waiting.map((cell): CellOutcome => ({ cell, state: 'stopped' })));
+  return [...outcomes].sort((a, b) => cells.indexOf(a.cell) - cells.indexOf(b.cell));
+}
+
+type LastAnswer = Exclude<FromChild, { kind: 'progress' }>;
+
+interface CellWorker {
+  isAlive(): boolean;
+  perform(order: ToChild, signal: AbortSignal | undefined, progress: (fraction: number) => void): Promise<LastAnswer>;
+  /** Waits for its end. */
+  end(): Promise<void>;
+}
+
+/** Characters of a process's errors that are kept. */
+const KEPT = 2000;
+
+function startWorker(file: string): CellWorker {
+  const child: ChildProcess = spawn(process.execPath, ['--import=tsx', file], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  let errors = '', ended: string | undefined;
+  child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-KEPT)));
+  const kill = (): void => void child.kill('SIGKILL'); // this process ends at once: a second Ctrl-C
+  process.once('exit', kill);
+  const written = new Promise((resolve) => child.stderr?.once('close', resolve));
+  const closed = new Promise<void>((resolve) => { // 'close' does not come after a disconnect
+    const close = (how: string): void => {
+      ended = how;
+      process.off('exit', kill);
+      resolve();
+    };
+    child.once('error', (error) => close(error.message));
+    child.once('exit', (code, signal) => void written.then(() => close(signal === null ? `exit code ${code}` : `signal ${signal}${signal === 'SIGKILL' ? ': out of memory?' : ''}`)));
+  });
+  const send = (message: ToChild): void => void (child.connected && child.send(message, () => {}));
+  return {
+    isAlive: () => ended === undefined && child.connected,
+    perform: (order, signal, progress) => new Promise((resolve) => {
+      const stop = (): void => send({ kind: 'stop' });
+      const settle = (answer: LastAnswer): void => {
+        child.off('message', hear);
+        signal?.removeEventListener('abort', stop);
+        resolve(answer);
+      };
+      const hear = (message: FromChild): void => (message.kind === 'progress' ? progress(message.fraction) : settle(message));
+      child.on('message', hear);
+      void closed.then(() => settle(signal?.aborted ? { kind: 'stopped' } : { kind: 'failed', message: `its process ended (${ended})${lastLine(errors)}` }));
+      signal?.addEventListener('abort', stop);
+      send(order);
+      if (signal?.aborted) stop();
+    }),
+    end: () => {
+      if (child.connected) child.disconnect();
+      return closed;
+    },
+  };
+}
+
+/** What a process wrote last before it ended: its error, where it said one. */
+function lastLine(errors: string): string {
+  const lines = errors.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  const line = lines.findLast((text) => /error/i.test(text)) ?? lines.at(-1);
+  return line === undefined ? '' : `: ${line}`;
+}
+
+/** Waits; not longer than until the signal is aborted. */
+function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    function done(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    }
+    signal?.addEventListener('abort', done);
+    if (signal?.aborted) done();
+  });
+}

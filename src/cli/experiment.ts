@@ -1,0 +1,175 @@
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import type { Cell, StudentStart } from '../experiments/cell.js';
+import { STUDENT_STARTS } from '../experiments/cell.js';
+import { cellTable } from '../experiments/cell-table.js';
+import { EXPERIMENTS, experimentNamed } from '../experiments/experiments.js';
+import { cellName, type Experiment } from '../experiments/grid.js';
+import { stageSettings } from '../experiments/perform-cell.js';
+import { UserError } from '../errors.js';
+import { drawFigures } from '../figures/draw.js';
+import { paperValues } from '../figures/paper-values.js';
+import { freshSummaries, recordedSummaries } from '../figures/run-summaries.js';
+import { FAMILIES, type Family, type ModelScale } from '../models/settings.js';
+import { parsePrecision } from '../quantizer/precision.js';
+import { finalEvaluation } from '../training/run-record.js';
+import { parseAssignments } from '../training/settings.js';
+import { performCells, type CellOutcome } from './cell-pool.js';
+import { GridProgress } from './grid-progress.js';
+import { interruptible } from './interrupt.js';
+import { formatDuration } from './progress.js';
+import { percent } from './run-listener.js';
+
+interface ExperimentCommandOptions {
+  scale: ModelScale;
+  seeds: string;
+  model: Family;
+  bits?: string[];
+  scope: 'detector' | 'transformer';
+  start?: StudentStart;
+  set?: string[];
+  only?: string[];
+  processes?: string;
+  runs: string;
+  out: string;
+  fresh?: boolean;
+  list?: boolean;
+  dryRun?: boolean;
+}
+
+/** `qdetr experiment`: performs the cells behind a table or figure, several at a time, and redraws it. */
+export function experimentCommand(program: Command): void {
+  program
+    .command('experiment')
+    .description('train all cells behind a table or figure of the paper, several side by side; stopped at any moment, the same command goes on')
+    .argument('[name]', `one of ${EXPERIMENTS.map(({ name }) => name).join(', ')}`)
+    .addOption(new Option('--scale <scale>', 'smoke: seconds a cell, learns nothing; minutes: a laptop; gpu: large runs').choices(['smoke', 'minutes', 'gpu']).default('minutes'))
+    .option('--seeds <count>', 'how many seeds: 3 means 0, 1 and 2', '1')
+    .addOption(new Option('--model <family>', 'which detector').choices(FAMILIES).default('detr'))
+    .option('--bits <w-a-attention...>', 'bit-widths of the quantized cells, e.g. 4-4-8 2-2-8; default: those of the paper')
+    .addOption(new Option('--scope <scope>', 'train and quantize the whole detector in two stages, or its transformer alone in one').choices(['detector', 'transformer']).default('detector'))
+    .addOption(new Option('--start <where>', "where students' transformers start; default: own at minutes, fresh elsewhere").choices(STUDENT_STARTS))
+    .option('--set <key=value...>', 'change a training setting in all cells, e.g. --set steps=400')
+    .option('--only <text...>', 'only cells whose name contains a text, e.g. --only 2-2-8')
+    .option('--processes <count>', 'processes side by side, one thread each; default: the cores of this machine')
+    .option('--runs <folder>', 'where run folders go', '.runs')
+    .option('--out <folder>', 'where figures go', 'figures')
+    .option('--fresh', 'train again what is there already')
+    .option('--list', 'say what each experiment answers, and stop')
+    .option('--dry-run', 'print the cells and their settings, and stop')
+    .action(async (name: string | undefined, options: ExperimentCommandOptions) => {
+      if (options.list) console.log(list());
+      else if (name === undefined) throw new UserError(`name an experiment (${EXPERIMENTS.map((one) => one.name).join(', ')}): 'npx qdetr experiment --list' says what each answers`);
+      else await performExperiment(experimentNamed(name), options);
+    });
+}
+
+async function performExperiment(experiment: Experiment, options: ExperimentCommandOptions): Promise<void> {
+  const cells = chosenCells(experiment, options);
+  const processes = Math.min(cells.length, options.processes === undefined ? availableParallelism() : wholeNumber('--processes', options.processes));
+  if (options.dryRun) {
+    console.log(plan(experiment, options, cells, processes));
+    return;
+  }
+  const begun = performance.now(), progress = new GridProgress(experiment.name);
+  console.log(`${experiment.answers}.\n${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side. Ctrl-C is safe at any moment: the same command goes on from there.`);
+  const outcomes = await interruptible(
+    (signal) => performCells(cells, {
+      processes, command: commandLine(experiment, options), root: options.runs, fresh: options.fresh, signal,
+      changed: (state, ended) => {
+        if (ended && ended.state !== 'stopped') {
+          progress.clear();
+          console.log(`  ${endLine(ended)}`);
+        }
+        progress.update(state);
+      },
+    }),
+    () => process.stderr.write('\nstopping all cells after their step …\n'),
+  );
+  progress.clear();
+  const runs = new Map(outcomes.flatMap((outcome) => (outcome.state === 'finished' ? [[outcome.cell, outcome.summary] as const] : [])));
+  console.log(`\n${cellTable(experiment, cells, runs, paperValues())}\n`);
+  const failed = outcomes.filter((outcome) => outcome.state === 'failed'), stopped = outcomes.filter(({ state }) => state === 'stopped');
+  if (runs.size > 0) {
+    const files = await drawFigures({ runs: { recorded: recordedSummaries(), fresh: freshSummaries(options.runs) }, folder: options.out });
+    console.log(`Drawn: ${files.filter((file) => /\.(png|md)$/.test(file)).join(', ')}.`);
+  }
+  const summary = `${runs.size} of ${counted(cells.length, 'cell')} done in ${formatDuration((performance.now() - begun) / 1000)}.`;
+  if (failed.length > 0) {
+    console.log(`${failed.length} failed; each with the command that repeats it:`);
+    for (const { cell, message } of failed) console.log(`  ${cellName(cell)}: ${message}\n    ${commandLine(experiment, options)} --only '${cellName(cell)}'`);
+    process.exitCode = 1;
+  }
+  console.log(summary);
+  if (stopped.length > 0) {
+    console.log(`${counted(stopped.length, 'cell')} stopped or not begun. The same command goes on from there.`);
+    process.exitCode = 130;
+  }
+}
+
+/** The cells that the command line asks for. @throws UserError for options that contradict the experiment */
+function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, only }: ExperimentCommandOptions): Cell[] {
+  const changes = parseAssignments(set ?? []);
+  if (Object.hasOwn(changes, 'seed')) throw new UserError('--set seed: an experiment has several seeds: choose how many with --seeds');
+  for (const text of bits ?? []) {
+    if (Object.values(parsePrecision(text)).includes(32)) throw new UserError(`--bits ${text}: quantized cells have 2 to 8 bits everywhere; the real-valued cell is there anyway`);
+  }
+  const count = wholeNumber('--seeds', seeds);
+  const all = experiment.grid({ scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, changes });
+  stageSettings(all[0]);
+  const wanted = all.filter((cell) => only?.some((text) => cellName(cell).toLowerCase().includes(text.toLowerCase())) ?? true);
+  if (wanted.length === 0) throw new UserError(`--only ${only?.join(' ')}: no cell of ${experiment.name} has this in its name, such as '${cellName(all[0])}': --dry-run prints all names`);
+  return wanted;
+}
+
+function wholeNumber(option: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new UserError(`${option} ${text}: should be a whole number of at least 1`);
+  return value;
+}
+
+/** How a cell ended, in a line. */
+function endLine(outcome: CellOutcome): string {
+  const name = cellName(outcome.cell);
+  if (outcome.state !== 'finished') return `${name}: ${outcome.state === 'failed' ? `failed: ${outcome.message}` : 'stopped'}`;
+  const evaluation = finalEvaluation(outcome.summary, 'test');
+  return `${name}: AP50 ${evaluation ? percent(evaluation.ap50) : 'not measured'} (${outcome.reused ? 'there already' : formatDuration(outcome.seconds)})`;
+}
+
+/** The command line without what is of this machine: processes, folders of figures. */
+function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, runs }: ExperimentCommandOptions): string {
+  const given = (option: string, value: string | undefined, usual?: string): string[] => (value === undefined || value === usual ? [] : [`${option} ${value}`]);
+  return [
+    'npx qdetr experiment', name, `--scale ${scale}`, `--seeds ${seeds}`, ...given('--model', model, 'detr'), ...given('--bits', bits?.join(' ')),
+    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--runs', runs, '.runs'),
+  ].join(' ');
+}
+
+/** All experiments and what they answer. */
+function list(): string {
+  const width = Math.max(...EXPERIMENTS.map(({ name }) => name.length)) + 2;
+  return [
+    ...EXPERIMENTS.map(({ name, answers }) => `  ${name.padEnd(width)}${answers}`),
+    "'npx qdetr experiment <name> --dry-run' prints an experiment's protocol and cells.",
+  ].join('\n');
+}
+
+function plan(experiment: Experiment, options: ExperimentCommandOptions, cells: readonly Cell[], processes: number): string {
+  const { protocol, measured, smoke } = experiment;
+  const times = measured.filter(({ scale }) => scale === options.scale).map(({ cells: count, seconds, where }) => `${counted(count, 'cell')} took ${formatDuration(seconds)} (${where})`);
+  const settings = Object.entries(stageSettings(cells[0])).filter(([key]) => key !== 'seed' && key !== 'scale');
+  return [
+    `${experiment.answers}.`,
+    ...protocol.map((line) => `* ${line}`),
+    ...(options.scale === 'smoke' ? [`* smoke: ${smoke}.`] : []),
+    `${commandLine(experiment, options)}: ${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side, one thread each:`,
+    ...cells.map((cell) => `  ${cellName(cell)}`),
+    'Settings of each stage:',
+    ...settings.map(([key, value]) => `  ${key.padEnd(20)}${value}`),
+    `Time at scale ${options.scale}: ${times.length > 0 ? times.join('; ') : 'not measured yet'}.`,
+    'Nothing was trained (--dry-run).',
+  ].join('\n');
+}
+
+const counted = (n: number, what: string, many = `${what}s`): string => `${n} ${n === 1 ? what : many}`;
