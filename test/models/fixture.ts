@@ -36,6 +36,7 @@ interface SmcaFixture {
     logits: FixtureArray; boxes: FixtureArray; memory: FixtureArray; cost: FixtureArray; total: number; terms: FixtureArrays; found: number[][][];
     dLogits: FixtureArray; dBoxes: FixtureArray; gradients: FixtureArrays;
   };
+  postProcess: { heightWidth: [number, number][]; labels: number[][] } & Record<'logits' | 'boxes' | 'scores' | 'xyxy', FixtureArray>;
 }
 
 let smcaFixture: SmcaFixture | undefined;

@@ -10,7 +10,7 @@ import { openMiniVoc } from '../../src/data/minivoc/minivoc.js';
 import { realValued } from '../../src/models/forward.js';
 import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { normalizedPixels } from '../../src/models/normalize-images.js';
-import type { DetectorSettings } from '../../src/models/settings.js';
+import { FAMILIES, familyTitles, type DetectorSettings, type Family } from '../../src/models/settings.js';
 import type { ParameterValues } from '../../src/tensor/parameters.js';
 import { RandomStream } from '../../src/tensor/random.js';
 import { detectionTask } from '../../src/training/detection-task.js';
@@ -19,18 +19,18 @@ import { resolveSettings } from '../../src/training/settings.js';
 import { train } from '../../src/training/train.js';
 
 const IMAGES = 8;
-const model: DetectorSettings = {
-  family: 'detr', imageSize: 64, backbone: { stem: 8, widths: [16, 32, 64], blocks: [1, 1, 1], strides: [2, 2, 2] },
+const modelOf = (family: Family): DetectorSettings => ({
+  family, imageSize: 64, backbone: { stem: 8, widths: [16, 32, 64], blocks: [1, 1, 1], strides: [2, 2, 2] },
   modelWidth: 64, heads: 4, feedForward: 128, encoderLayers: 1, decoderLayers: 2, queries: 12, classes: 20,
-};
+});
 const dataset = cachedDataset(limitedDataset(openMiniVoc({ size: 64, split: 'train' }), IMAGES));
 // 300 steps reach 1.000 (AP 0.98) with either normalization, 100 steps 0.90
 const settings = resolveSettings('smoke', { steps: 300, batchSize: IMAGES, learningRate: 1e-3, weightDecay: 0, clipNorm: 1, schedule: 'cosine', warmUpSteps: 20, evaluationInterval: 300, checkpointInterval: 300 });
-const evaluator = createDetectorEvaluator(model, realValued, 1);
-test.after.always(() => evaluator.dispose());
+const evaluators = { detr: createDetectorEvaluator(modelOf('detr'), realValued, 1), 'smca-detr': createDetectorEvaluator(modelOf('smca-detr'), realValued, 1) };
+test.after.always(() => Promise.all(Object.values(evaluators).map((evaluator) => evaluator.dispose())));
 
 /** Trains on the eight images, never mirrored. */
-async function overfitted(batchStatistics: boolean): Promise<ParameterValues> {
+async function overfitted(model: DetectorSettings, batchStatistics: boolean): Promise<ParameterValues> {
   const task = detectionTask({ model, quantization: realValued, dataset, settings, batchStatistics, start: () => initialDetectorParameters(model, new RandomStream(0, 1)) });
   const batch = (step: number) => {
     const { images, labels, boxes } = batchAt(dataset, { batchSize: IMAGES, seed: 0, flip: false, step });
@@ -42,9 +42,10 @@ async function overfitted(batchStatistics: boolean): Promise<ParameterValues> {
 /** The images in another order, the objects where they were. */
 const shuffled: DetectionDataset = { ...dataset, sample: (index) => ({ ...dataset.sample(index), image: dataset.sample((index + 3) % IMAGES).image }) };
 
-for (const batchStatistics of [true, false]) {
-  test.serial(`a DETR overfits 8 images, normalized by ${batchStatistics ? 'batch statistics and evaluated by running averages' : 'an affine'}, and depends on its input`, async (t) => {
-    const parameters = await overfitted(batchStatistics);
+for (const [family, batchStatistics] of [['detr', true], ['detr', false], ['smca-detr', true]] as const) {
+  test.serial(`${familyTitles[family]} overfits 8 images, normalized by ${batchStatistics ? 'batch statistics and evaluated by running averages' : 'an affine'}, and depends on its input`, async (t) => {
+    const model = modelOf(family), evaluator = evaluators[family];
+    const parameters = await overfitted(model, batchStatistics);
     const { ap, ap50 } = await evaluator.evaluate(parameters, dataset);
     const wrong = await evaluator.evaluate(parameters, shuffled);
     t.log(`AP ${ap.toFixed(3)}, AP50 ${ap50.toFixed(3)}; on other images ${wrong.ap50.toFixed(3)}`);
@@ -59,5 +60,5 @@ for (const batchStatistics of [true, false]) {
 }
 
 test.serial('untrained, it finds nothing', async (t) => {
-  t.true((await evaluator.evaluate(initialDetectorParameters(model, new RandomStream(0, 1)), dataset)).ap50 < 0.05);
+  for (const family of FAMILIES) t.true((await evaluators[family].evaluate(initialDetectorParameters(modelOf(family), new RandomStream(0, 1)), dataset)).ap50 < 0.05, family);
 });
