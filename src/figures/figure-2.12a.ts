@@ -1,66 +1,17 @@
-import * as aq from 'arquero';
 import { spread } from './end-labels.js';
-import { datasetName, finalAp50, groupFor, modelName, seedsText, type RunGroup } from './groups.js';
+import { datasetName, groupFor, modelName, seedsText, type RunGroup } from './groups.js';
 import type { PaperValues } from './paper-values.js';
 import type { Figure } from './render.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
-import { meanInterval, type Interval } from './statistics.js';
-import { CONFIG, FAINT, INK, QUIET, methodOrder, methodStyle, niceDomain, type Layer } from './style.js';
+import type { Interval } from './statistics.js';
+import { CONFIG, FAINT, INK, QUIET, methodStyle, niceDomain, type Layer } from './style.js';
+import { FULL_IMITATION, isGrid, methodPoints, tauPoints, type MethodPoint } from './tau-points.js';
 
 const WIDTH = 320;
 const HEIGHT = 340;
 /** Dark to light, told apart with the common kinds of colour blindness; the shapes differ too. */
 const COLOURS = ['#3b1f6b', '#1f6f9e', '#00855f', '#b8860b', '#d1495b', '#767676'];
 const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', 'cross'];
-
-/** AP50 (percent) at one pair of tau and lambda; lambda null: no distillation, which Fig. 2.12(a) puts at tau = 1. */
-export interface TauPoint extends Interval {
-  tau: number;
-  lambda: number | null;
-}
-
-/** AP50 (percent) of a method of the transformer-only runs; tau null: no selection by tau (same-slot matching), drawn as a line over all of them. */
-export interface MethodPoint extends Interval {
-  method: string;
-  tau: number | null;
-  lambda: number | null;
-}
-
-/**
- * What Fig. 2.12(a) shows of the transformer-only runs, a point for each method, tau and lambda, in the order of tables. The real-valued
- * model is left out; methods without distillation are at tau = 1.
- */
-export function methodPoints(group: RunGroup): MethodPoint[] {
-  const points = new Map<string, { method: string; tau: number | null; lambda: number | null; ap50: number[] }>();
-  for (const run of group.runs) {
-    const ap50 = finalAp50(run, 'test');
-    if (ap50 === null || run.bits === '32-32-32') continue;
-    const { method, lambda } = run;
-    const tau = lambda === null ? 1 : run.tau;
-    const key = JSON.stringify([method, run.bits, tau, lambda]);
-    const point = points.get(key) ?? { method, tau, lambda, ap50: [] };
-    point.ap50.push(ap50);
-    points.set(key, point);
-  }
-  return [...points.values()]
-    .map(({ ap50, ...point }) => ({ ...point, ...meanInterval(ap50) }))
-    .sort((a, b) => methodOrder(a.method) - methodOrder(b.method) || a.method.localeCompare(b.method) || (a.tau ?? 2) - (b.tau ?? 2) || (a.lambda ?? 0) - (b.lambda ?? 0));
-}
-
-/** What Fig. 2.12(a) shows of one kind of runs, in order of lambda and tau. */
-export function tauPoints(group: RunGroup): TauPoint[] {
-  const rows = group.runs.flatMap((run) => {
-    const ap50 = finalAp50(run, 'test');
-    if (ap50 === null || (run.tau === null && run.lambda !== null)) return [];
-    return [{ lambda: run.lambda ?? -1, tau: run.tau ?? 1, ap50 }];
-  });
-  const grouped = aq.from(rows).groupby('lambda', 'tau').rollup({ ap50: aq.op.array_agg('ap50') }).orderby('lambda', 'tau');
-  return (grouped.objects() as { lambda: number; tau: number; ap50: number[] }[]).map(({ lambda, tau, ap50 }) => ({
-    tau,
-    lambda: lambda < 0 ? null : lambda,
-    ...meanInterval(ap50),
-  }));
-}
 
 /**
  * Fig. 2.12(a) (CVPR Fig. 5(a)): AP50 over tau, a line per lambda. The paper's panel holds the two points that its text
@@ -70,12 +21,14 @@ export function tauPoints(group: RunGroup): TauPoint[] {
 export function figure212a(paper: PaperValues, runs: RunSummaries): Figure {
   const panels = ORIGINS.flatMap((origin) => {
     const group = groupFor('figure-2.12a', runs[origin]);
-    return group === null ? [] : [kitPanel(origin, group)];
+    return group === null || tauPoints(group).length === 0 ? [] : [kitPanel(origin, group)];
   });
+  const isTwoWays = [...runs.recorded, ...runs.fresh].some((run) => run.artefact.includes('figure-2.12a') && run.method === FULL_IMITATION);
   const only = ORIGINS.flatMap((origin) => {
     const group = groupFor('figure-2.12a', runs[origin], { scope: 'transformer' });
     const points = group === null ? [] : methodPoints(group);
-    return group === null || points.length === 0 ? [] : [transformerPanel(origin, group, points)];
+    if (group === null || points.length === 0) return [];
+    return [isGrid(group) ? kitPanel(origin, group) : transformerPanel(origin, group, points)];
   });
   const first = [paperPanel(paper), ...(panels.length > 0 ? panels : only.length > 0 ? only : [emptyPanel()])];
   return {
@@ -83,9 +36,10 @@ export function figure212a(paper: PaperValues, runs: RunSummaries): Figure {
     title: {
       text: 'Figure 2.12(a) · Choosing τ and λ',
       subtitle: [
-        'τ: how selective foreground-aware query matching is (0 distils every query, 1 none). λ: weight of the distillation loss.',
+        'τ: how selective foreground-aware query matching is (1 distils none). λ: weight of the distillation loss.',
         'The paper prints two of its points as numbers; only those are drawn as its own. The panels are measured on different data.',
-        ...(only.length > 0 ? ['Only the transformer: at low bits, the backbone real-valued and fixed. Lines without a mark: matching by slot, which has no τ.'] : []),
+        ...(isTwoWays ? ['τ = 0: filled by Eq. 2.34 to the letter (queries with GIoU above 0), open by the paper’s words (“full imitation”, every query).'] : []),
+        ...(only.length > 0 ? ['Only the transformer: at low bits, the backbone real-valued and fixed. A line without a mark distils every query: no τ.'] : []),
       ],
     },
     ...(panels.length > 0 && only.length > 0 ? { vconcat: [{ hconcat: first }, { hconcat: only }], spacing: 44 } : { hconcat: first }),
@@ -133,12 +87,15 @@ function domainOf(points: readonly Interval[]): [number, number] {
   return [low - 0.4, high + 0.4];
 }
 
-const titleOf = (origin: Origin): string => (origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here');
+function titleOf(origin: Origin, { scope }: RunGroup): string {
+  const title = origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here';
+  return scope === 'transformer' ? `${title}: only the transformer` : title;
+}
 
 /** Which runs a panel shows. */
 function subtitleOf(group: RunGroup): string[] {
   const bits = [...new Set(group.runs.map((run) => run.bits))].filter((name) => name !== '32-32-32').join(', ');
-  return [`${datasetName(group.dataset)} test, ${modelName(group)}, ${bits}`, `scale '${group.scale}', ${seedsText(group.runs)}; ± 95 %`];
+  return [`${datasetName(group.dataset)} test, ${modelName(group)}, ${bits}`, `scale '${group.scale}', ${seedsText(group.runs)}${new Set(group.runs.map((run) => run.seed)).size > 1 ? '; ± 95 %' : ''}`];
 }
 
 /** A label right of the plot, at a free height, with a line from its point. */
@@ -164,7 +121,7 @@ function transformerPanel(origin: Origin, group: RunGroup, points: readonly Meth
     const mark: Layer = { data: { values: [point] }, mark: { type: 'point', filled: true, color: colour, shape, size: 170, opacity: 1 }, encoding: { x: tauAxis(), y } };
     return [...(tau === null || lambda === null ? [across] : []), ...(low === null ? [] : [interval]), ...(tau === null ? [] : [mark]), ...endLabel(point, `${method}  ${mean.toFixed(1)}`, colour, places[i], y)];
   });
-  return view(`${titleOf(origin)}: only the transformer`, subtitleOf(group), layer);
+  return view(titleOf(origin, group), subtitleOf(group), layer);
 }
 
 function kitPanel(origin: Origin, group: RunGroup): object {
@@ -182,13 +139,15 @@ function kitPanel(origin: Origin, group: RunGroup): object {
   const shape = { field: 'series', type: 'nominal', legend: null, scale: { domain: names, range: names.map((_, i) => SHAPES[i % SHAPES.length]) } } as const;
   const x = tauAxis();
   const y = ap50Axis(domain);
-  const data = { values };
+  const data = { values: values.filter((value) => !value.isFullImitation) };
+  const open = { values: values.filter((value) => value.isFullImitation) };
   const reference = values.filter((value) => value.lambda === null);
-  return view(titleOf(origin), subtitleOf(group), [
+  return view(titleOf(origin, group), subtitleOf(group), [
     { data: { values: reference }, mark: { type: 'rule', strokeDash: [4, 4], color: INK, strokeWidth: 1.5 }, encoding: { y } },
     { data, mark: { type: 'line', strokeWidth: 3 }, encoding: { x, y, color } },
     { data: { values: values.filter((value) => value.low !== null) }, mark: { type: 'rule', strokeWidth: 2 }, encoding: { x, y: { ...y, field: 'low' }, y2: { field: 'high' }, color } },
     { data, mark: { type: 'point', filled: true, size: 130, opacity: 1 }, encoding: { x, y, color, shape } },
+    { data: open, mark: { type: 'point', fill: 'white', size: 130, strokeWidth: 2.5, opacity: 1 }, encoding: { x, y, color, shape } },
     ...lasts.flatMap((last, i) => endLabel(last, names[i], colour(i), places[i], y)),
   ]);
 }

@@ -1,21 +1,24 @@
 import { MODULE_GROUPS, finalEvaluation, type RunScope, type RunSummary, type Scale } from '../training/run-record.js';
 
+/** What grouping needs to know of a run: keys that summaries and observations have. */
+export type GroupedRun = Pick<RunSummary, 'id' | 'artefact' | 'method' | 'bits' | 'model' | 'scale' | 'dataset' | 'seed' | 'recipe' | 'tau' | 'lambda' | 'scope' | 'groups' | 'finishedAt'>;
+
 /** Runs that may be averaged with each other: the same scope, scale, data set and model. */
-export interface RunGroup {
+export interface RunGroup<R extends GroupedRun = RunSummary> {
   scope: RunScope;
   scale: Scale;
   dataset: string;
   model: string;
-  runs: RunSummary[];
+  runs: R[];
 }
 
 const SCALES: readonly Scale[] = ['smoke', 'minutes', 'gpu', 'paper'];
 
 /** What a run quantizes; records that say nothing quantize the whole detector. */
-export const scopeOf = (run: RunSummary): RunScope => run.scope ?? 'detector';
+export const scopeOf = (run: Pick<RunSummary, 'scope'>): RunScope => run.scope ?? 'detector';
 
 /** The module groups of Fig. 2.11 that a run quantizes, in its order. */
-export function quantizedGroups(run: RunSummary): (typeof MODULE_GROUPS)[number][] {
+export function quantizedGroups(run: Pick<RunSummary, 'bits' | 'scope' | 'groups'>): (typeof MODULE_GROUPS)[number][] {
   if (run.bits === '32-32-32') return [];
   const { groups = scopeOf(run) === 'transformer' ? MODULE_GROUPS.slice(1) : MODULE_GROUPS } = run;
   return MODULE_GROUPS.filter((group) => groups.includes(group));
@@ -36,8 +39,8 @@ export interface GroupWish {
  * `smoke` hides nothing). In a cell, runs of another recipe (settings, start weights) than the last one are left out, and a
  * seed that was run again counts once, the last time.
  */
-export function groupFor(artefact: string, runs: readonly RunSummary[], { scope = 'detector', model: wanted = () => true }: GroupWish = {}): RunGroup | null {
-  const groups = new Map<string, RunGroup>();
+export function groupFor<R extends GroupedRun>(artefact: string, runs: readonly R[], { scope = 'detector', model: wanted = () => true }: GroupWish = {}): RunGroup<R> | null {
+  const groups = new Map<string, RunGroup<R>>();
   for (const run of runs) {
     const { scale, dataset, model } = run;
     if (!run.artefact.includes(artefact) || scopeOf(run) !== scope || !wanted(model)) continue;
@@ -46,7 +49,7 @@ export function groupFor(artefact: string, runs: readonly RunSummary[], { scope 
     group.runs.push(run);
     groups.set(key, group);
   }
-  const ranks = (group: RunGroup): number[] => [Number(!isSmca(group.model)), SCALES.indexOf(group.scale), Math.max(...group.runs.map(finished))];
+  const ranks = (group: RunGroup<R>): number[] => [Number(!isSmca(group.model)), SCALES.indexOf(group.scale), Math.max(...group.runs.map(finished))];
   const [best] = [...groups.values()].sort((a, b) => ranks(a).reduce((order, rank, i) => order || ranks(b)[i] - rank, 0));
   return best === undefined ? null : { ...best, runs: withoutReruns(best.runs) };
 }
@@ -54,12 +57,12 @@ export function groupFor(artefact: string, runs: readonly RunSummary[], { scope 
 /** Whether a model, by its name, is an SMCA-DETR. */
 export const isSmca = (model: string): boolean => model.startsWith('smca');
 
-const finished = (run: RunSummary): number => Date.parse(run.finishedAt);
+const finished = (run: GroupedRun): number => Date.parse(run.finishedAt);
 
-const cellOf = (run: RunSummary): string => [run.method, run.bits, run.tau, run.lambda, quantizedGroups(run).join('+')].join('|');
+const cellOf = (run: GroupedRun): string => [run.method, run.bits, run.tau, run.lambda, quantizedGroups(run).join('+')].join('|');
 
 /** Of each cell the runs of the recipe that finished last, each seed once. */
-function withoutReruns(runs: readonly RunSummary[]): RunSummary[] {
+function withoutReruns<R extends GroupedRun>(runs: readonly R[]): R[] {
   const inOrder = [...runs].sort((a, b) => finished(a) - finished(b) || a.id.localeCompare(b.id));
   const recipes = new Map(inOrder.map((run) => [cellOf(run), run.recipe]));
   const latest = new Map(inOrder.filter((run) => run.recipe === recipes.get(cellOf(run))).map((run) => [`${cellOf(run)}|${run.seed}`, run]));
@@ -70,7 +73,7 @@ function withoutReruns(runs: readonly RunSummary[]): RunSummary[] {
 export const runsOf = (group: Pick<RunGroup, 'runs'> | null, method: string, bits: string): RunSummary[] => (group?.runs ?? []).filter((run) => run.method === method && run.bits === bits);
 
 /** The number of seeds of some runs, in words. */
-export function seedsText(runs: readonly RunSummary[]): string {
+export function seedsText(runs: readonly Pick<RunSummary, 'seed'>[]): string {
   const seeds = new Set(runs.map((run) => run.seed)).size;
   return `${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`;
 }
