@@ -70,6 +70,10 @@ test('the paper\'s student and teacher', (t) => {
   t.is(paperTeacher('smca-detr').queries, paperStudent('smca-detr').queries);
 });
 
+test('an image size that ResNet-50 can\'t halve five times is refused', (t) => {
+  t.throws(() => initialDetectorParameters({ ...paperStudent('detr'), imageSize: 816 }, new RandomStream(1)), { message: /imageSize is 816: give a multiple of the backbone's total stride, 32/ });
+});
+
 test.serial('DETR-R50 at full size runs compiled, and the paper\'s student with the same weights gives the same', async (t) => {
   const small = (settings: DetectorSettings): DetectorSettings => ({ ...settings, imageSize: 64 });
   const plain = small(fullSizeDetectors['detr-r50']), student = small(paperStudent('detr'));

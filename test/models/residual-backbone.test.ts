@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { classifier } from '../../src/models/classifier.js';
 import { initialActivations, initialClassifierParameters } from '../../src/models/initial-parameters.js';
 import { forward } from '../../src/models/forward.js';
 import { BACKBONE, residualBackbone } from '../../src/models/residual-backbone.js';
@@ -72,6 +73,13 @@ test.serial('features of ResNet-50 are torchvision\'s, eagerly and compiled', as
   const { features } = await step.run({ images: images.dataSync() as Float32Array });
   t.true(fixture.resnet50.data.every((v, i) => Math.abs(v - features[i]) < 2e-5));
   await step.dispose();
+});
+
+test.serial('a bottleneck backbone as a classifier: its last channels are 4 times the last width', async (t) => {
+  await useBackend('wasm');
+  const settings: BackboneSettings = { ...SMALL[1], activation: 'rprelu' }, values = initialClassifierParameters(settings, 5, new RandomStream(1));
+  t.deepEqual(values['fc.weight'].shape, [5, 12]);
+  t.deepEqual(classifier(toTensors(values), countedImages(2, 32, 32), settings).logits.shape, [2, 5]);
 });
 
 test.serial('PReLU and RPReLU by hand', async (t) => {
