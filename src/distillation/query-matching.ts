@@ -12,7 +12,7 @@ export interface Predictions {
   boxes: Tensor;
 }
 
-/** A detection matching of ground truth with queries, DETR's `match` or SMCA-DETR's own: [L * B, G, Q], one-hot rows, zero rows for padding. */
+/** A detection matching of ground truth with queries, a family's own (detectionMatcher): [L * B, G, Q], one-hot rows, zero rows for padding. */
 export type DetectionMatcher = (logits: Tensor, boxes: Tensor, targets: Targets) => Tensor;
 
 /** The last decoder layer's part: [L, ...] -> [1, ...]. */

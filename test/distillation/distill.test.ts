@@ -1,11 +1,13 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { detectionMatcher } from '../../src/detection/detection-loss.js';
 import type { Targets } from '../../src/detection/matcher.js';
 import { distillationLoss } from '../../src/distillation/distill.js';
 import { FEATURES, MATCHINGS, PAPER_DISTILLATION, type DistillationSettings } from '../../src/distillation/settings.js';
 import { detector } from '../../src/models/detector.js';
+import { alignmentParameters, PAPER_ALIGNMENT } from '../../src/models/distribution-alignment.js';
 import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
-import { detrSettings } from '../../src/models/settings.js';
+import { FAMILIES, modelOf } from '../../src/models/settings.js';
 import { useBackend } from '../../src/tensor/backend.js';
 import { compileStep, type NamedTensors } from '../../src/tensor/compile-step.js';
 import { toTensors } from '../../src/tensor/parameters.js';
@@ -73,10 +75,10 @@ test.serial('a model that teaches itself with its own parameters: no gradient co
   [1 / Math.sqrt(5), 2 / Math.sqrt(5), 3 / Math.sqrt(34), 5 / Math.sqrt(34)].forEach((v, i) => t.true(Math.abs(found[i] - 1.5 * v) < 1e-5));
 });
 
-test.serial('two detectors of the smoke scale: a compiled step gives the eager step\'s loss and gradients, for each feature and matching', async (t) => {
+for (const family of FAMILIES) test.serial(`${family} at the smoke scale, its queries aligned, with a teacher: a compiled step gives the eager step's loss and gradients, for each feature and matching`, async (t) => {
   await useBackend('wasm');
-  const model = detrSettings.smoke, weights = initialDetectorParameters(model, new RandomStream(1)), taught = initialDetectorParameters(model, new RandomStream(2));
-  const by = ['transformer.decoder.layers.1.multihead_attn.in_proj_weight', 'query_embed.weight', 'bbox_embed.layers.2.bias'];
+  const model = modelOf('smoke', family), weights = { ...initialDetectorParameters(model, new RandomStream(1)), ...(await alignmentParameters(PAPER_ALIGNMENT, model)) }, taught = initialDetectorParameters(model, new RandomStream(2));
+  const by = ['transformer.decoder.layers.1.multihead_attn.in_proj_weight', 'transformer.decoder.layers.0.multihead_attn.q_alignment.gamma', 'bbox_embed.layers.2.bias'];
   const stream = new RandomStream(3), data = Float32Array.from({ length: 2 * 64 * 64 * 3 }, () => stream.normal());
   const boxes = Float32Array.from([0.5, 0.5, 0.4, 0.4, 0.2, 0.3, 0.2, 0.2, 0.6, 0.6, 0.3, 0.3, 9, 9, 9, 9]), labels = Int32Array.of(3, 7, 1, -1);
   const cases = MATCHINGS.map((matching, i) => ({ ...paper, matching, feature: FEATURES[i], layers: i % 2 ? 'last' as const : 'all' as const, tau: 0.3 }));
@@ -84,7 +86,7 @@ test.serial('two detectors of the smoke scale: a compiled step gives the eager s
     const teacher = detector(toTensors(taught), x.images, model);
     const losses = (...some: Tensor[]): Tensor => {
       const parameters = { ...state, ...Object.fromEntries(by.map((n, i) => [n, some[i]])) }, student = detector(parameters, x.images, model);
-      return tf.stack(cases.map((settings) => distillationLoss(student, teacher, { labels: x.labels, boxes: x.boxes }, settings, { ...parameters, 'distillation.map.weight': tf.eye(model.modelWidth) }).loss));
+      return tf.stack(cases.map((settings) => distillationLoss(student, teacher, { labels: x.labels, boxes: x.boxes }, settings, { ...parameters, 'distillation.map.weight': tf.eye(model.modelWidth) }, { matcher: detectionMatcher(family) }).loss));
     };
     const values = by.map((n) => state[n]);
     const gradients = tf.grads((...some: Tensor[]) => tf.sum(tf.mul(losses(...some), [1, 0.5, 0.4, 2, 30])))(values);
