@@ -67,7 +67,7 @@ export function depthToSpace(x: Tensor, r: number): Tensor {
  *
  * InfoPro (Wang et al., ICLR 2021), which the paper follows, enlarges to the image's size at once (bilinear), has two convolutions there with a
  * batch normalization between them, and takes a binary cross-entropy. Here the grids grow and the last one is coarse, because convolutions at the
- * image's size took most of the time (measured: 8 s became 3 s); there is no batch normalization, because the memory is standardized before; the
+ * image's size took most of the time (measured, 150 steps of 32 images of 64x64: 7.8 s became 4.5 s of one core, at a lower error); there is no batch normalization, because the memory is standardized before; the
  * error is the paper's l1.
  * @param memory [B, S, C], standardized by channel
  * @returns [B, imageSize, imageSize, 3] in ]0, 1[

@@ -33,9 +33,9 @@ export function squaredDistances({ values, rows, columns }: Samples): Matrix {
 /** The median distance of two samples, a width that suits samples of any number of dimensions. @param distances squared, [n, n] */
 export function medianWidth(distances: Matrix): number {
   const below: number[] = [];
-  for (let i = 0; i < distances.rows; i++) for (let j = 0; j < i; j++) below.push(distances.get(i, j));
+  for (let i = 0; i < distances.rows; i++) for (let j = 0; j < i; j++) below.push(Math.sqrt(distances.get(i, j)));
   const sorted = Float64Array.from(below).sort(), middle = sorted.length >> 1;
-  return Math.sqrt(sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2);
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /**
@@ -75,7 +75,7 @@ export function renyiEntropy(gram: Matrix, alpha = 2): number {
     for (let i = 0; i < gram.rows; i++) for (let j = 0; j < gram.columns; j++) trace += gram.get(i, j) ** 2;
   } else {
     const { realEigenvalues } = new EigenvalueDecomposition(gram, { assumeSymmetric: true });
-    for (const value of realEigenvalues) if (value > 0) trace += value ** alpha; // rounding leaves a few just below 0
+    for (const value of realEigenvalues) if (value > gram.rows * Number.EPSILON) trace += value ** alpha; // what is left is rounding, also below 0
   }
   return Math.log2(trace) / (1 - alpha);
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
 import { Matrix } from 'ml-matrix';
@@ -38,4 +39,12 @@ test('what the matrix-based information tends to: below the truth, which a width
     t.true(renyiInformationOfCorrelation(rho, width) < correlationInformation(rho));
     t.true(renyiInformationOfCorrelation(rho, 2 * width) < renyiInformationOfCorrelation(rho, width));
   }));
+});
+
+interface Fixture { gaussian: { covariance: number[][]; split: number; entropy: number; information: number } }
+
+test('five dimensions: scipy’s entropies (scipy 1.17.1)', (t) => {
+  const { covariance, split, entropy, information } = (JSON.parse(readFileSync('test/fixtures/information.json', 'utf8')) as Fixture).gaussian;
+  t.true(near(gaussianEntropy(new Matrix(covariance)), entropy, 1e-9));
+  t.true(near(gaussianMutualInformation(new Matrix(covariance), split), information, 1e-9));
 });
