@@ -3,6 +3,7 @@ import { figure211 } from './figure-2.11.js';
 import { figure212a } from './figure-2.12a.js';
 import { figure212b } from './figure-2.12b.js';
 import { figure28 } from './figure-2.8.js';
+import { figure29 } from './figure-2.9.js';
 import { observationRecords, type Observations } from './observation-records.js';
 import { paperValues } from './paper-values.js';
 import { writeFigure } from './render.js';
@@ -12,7 +13,7 @@ import { table22Json, table22Markdown } from './table-2.2-text.js';
 import { table22 } from './table-2.2.js';
 
 /** The artefacts of the paper that can be drawn. */
-export const ARTEFACTS = ['table-2.2', 'figure-2.8', 'figure-2.11', 'figure-2.12a', 'figure-2.12b'] as const;
+export const ARTEFACTS = ['table-2.2', 'figure-2.8', 'figure-2.9', 'figure-2.11', 'figure-2.12a', 'figure-2.12b'] as const;
 /** Name of an artefact. */
 export type Artefact = (typeof ARTEFACTS)[number];
 
@@ -44,6 +45,7 @@ const draw: Record<Artefact, (drawn: Required<Omit<DrawOptions, 'only'>>) => Pro
     return writeFigure('table-2.2', table22Chart(table), folder, texts);
   },
   'figure-2.8': ({ observations, folder }) => writeFigure('figure-2.8', figure28(observations), folder),
+  'figure-2.9': ({ observations, folder }) => writeFigure('figure-2.9', figure29(observations), folder),
   'figure-2.11': ({ runs, folder }) => writeFigure('figure-2.11', figure211(paperValues(), runs), folder),
   'figure-2.12a': ({ runs, folder }) => writeFigure('figure-2.12a', figure212a(paperValues(), runs), folder),
   'figure-2.12b': ({ runs, folder }) => writeFigure('figure-2.12b', figure212b(runs), folder),

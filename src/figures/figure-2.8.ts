@@ -7,7 +7,7 @@ import { CONFIG, FAINT, INK, QUIET, methodStyle, panelTitle, type Layer } from '
 
 const WIDTH = 360;
 const HEIGHT = 190;
-const LABELS = 190;
+const LABELS = 214;
 /** The paper's: values blue, the Gaussian of their mean and deviation red. */
 const VALUES = '#7fa8dc', GAUSSIAN = '#d1262f';
 /** Share of a panel's height below the histogram, where the quantizers' levels are. */
@@ -46,7 +46,7 @@ function section(origin: Origin, group: ObservedGroup): object {
   const domains = layers.map((layer) => domainOf(group.runs.flatMap((run) => run.queries.filter((one) => one.layer === layer))));
   const [{ images }] = group.runs;
   const where = group.scope === 'transformer' ? 'only the transformer at low bits' : `scale '${group.scale}'`;
-  const title = panelTitle(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here', [`${datasetName(group.dataset)} test, ${images} images,`, `${modelName(group)},`, where]);
+  const title = panelTitle(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here', [`${datasetName(group.dataset)} test,`, `${images} images, ${modelName(group)},`, where]);
   return {
     concat: group.runs.flatMap((run, row) => [
       labelView(run, row === 0 ? title : undefined),

@@ -13,15 +13,17 @@ export interface PictureBox {
 const COLOURS = ['#e69f00', '#56b4e9', '#00a878', '#f0e442', '#d55e00', '#cc79a7'];
 const FONT_SIZE = 13;
 
-/** A PNG of RGB bytes [H, W, 3], stored without compression, so that its bytes depend on nothing but the image. */
+/** A PNG of RGB bytes [H, W, 3] or grey ones [H, W], stored without compression, so that its bytes depend on nothing but the image. */
 export function plainPng(rgb: Uint8Array, width: number, height: number): Buffer {
-  if (rgb.length !== 3 * width * height) throw new RangeError(`an RGB image of ${width}x${height} has ${3 * width * height} bytes, not ${rgb.length}`);
+  const channels = rgb.length === width * height ? 1 : 3;
+  if (rgb.length !== channels * width * height) throw new RangeError(`an RGB image of ${width}x${height} has ${3 * width * height} bytes, not ${rgb.length}`);
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header.set([8, 2, 0, 0, 0], 8);
-  const rows = Buffer.alloc(height * (1 + 3 * width));
-  for (let y = 0; y < height; y++) rows.set(rgb.subarray(3 * width * y, 3 * width * (y + 1)), y * (1 + 3 * width) + 1);
+  header.set([8, channels === 1 ? 0 : 2, 0, 0, 0], 8);
+  const row = channels * width;
+  const rows = Buffer.alloc(height * (1 + row));
+  for (let y = 0; y < height; y++) rows.set(rgb.subarray(row * y, row * (y + 1)), y * (1 + row) + 1);
   const chunk = (type: string, data: Uint8Array): Buffer => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
     const ends = Buffer.alloc(8);

@@ -48,7 +48,8 @@ export function svgToPng(svg: string, scale = 2): Buffer {
     fitTo: { mode: 'zoom' as const, value: scale },
     font: { loadSystemFonts: false, fontFiles: FONT_FILES, defaultFontFamily: 'DejaVu Sans' },
   };
-  return Buffer.from(new Resvg(svg, options).render().asPng());
+  const plain = svg.replaceAll('image-rendering: pixelated;', ''); // of the two that vega writes the renderer knows the other one
+  return Buffer.from(new Resvg(plain, options).render().asPng());
 }
 
 /** Draws a figure as SVG and PNG. */
