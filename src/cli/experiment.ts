@@ -3,23 +3,16 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { Cell, StudentStart } from '../experiments/cell.js';
 import { STUDENT_STARTS } from '../experiments/cell.js';
-import { cellTable } from '../experiments/cell-table.js';
 import { EXPERIMENTS, experimentNamed } from '../experiments/experiments.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
 import { stageSettings } from '../experiments/perform-cell.js';
 import { UserError } from '../errors.js';
-import { drawFigures } from '../figures/draw.js';
-import { paperValues } from '../figures/paper-values.js';
-import { freshSummaries, recordedSummaries } from '../figures/run-summaries.js';
 import { FAMILIES, type Family, type ModelScale } from '../models/settings.js';
 import { parsePrecision } from '../quantizer/precision.js';
-import { finalEvaluation } from '../training/run-record.js';
 import { parseAssignments } from '../training/settings.js';
-import { performCells, type CellOutcome } from './cell-pool.js';
-import { GridProgress } from './grid-progress.js';
-import { interruptible } from './interrupt.js';
+import { parseDistillation, resolveDistillation } from '../distillation/settings.js';
+import { counted, performGrid } from './perform-grid.js';
 import { formatDuration } from './progress.js';
-import { percent } from './run-listener.js';
 
 interface ExperimentCommandOptions {
   scale: ModelScale;
@@ -29,6 +22,8 @@ interface ExperimentCommandOptions {
   scope: 'detector' | 'transformer';
   start?: StudentStart;
   set?: string[];
+  distillation?: string[];
+  teacher?: string;
   only?: string[];
   processes?: string;
   runs: string;
@@ -51,6 +46,8 @@ export function experimentCommand(program: Command): void {
     .addOption(new Option('--scope <scope>', 'train and quantize the whole detector in two stages, or its transformer alone in one').choices(['detector', 'transformer']).default('detector'))
     .addOption(new Option('--start <where>', "where students' transformers start; default: own at minutes, fresh elsewhere").choices(STUDENT_STARTS))
     .option('--set <key=value...>', 'change a training setting in all cells, e.g. --set steps=400')
+    .option('--distillation <key=value...>', 'change a setting of the distillation in all cells that have one, e.g. --distillation tau=0.4 lambda=1 matching=same-slot')
+    .option('--teacher <weights>', "the teacher of all cells that have one: 'shipped', 'own' (the student's real-valued weights), a run's id or a .safetensors file")
     .option('--only <text...>', 'only cells whose name contains a text, e.g. --only 2-2-8')
     .option('--processes <count>', 'processes side by side, one thread each; default: the cores of this machine')
     .option('--runs <folder>', 'where run folders go', '.runs')
@@ -72,55 +69,29 @@ async function performExperiment(experiment: Experiment, options: ExperimentComm
     console.log(plan(experiment, options, cells, processes));
     return;
   }
-  const begun = performance.now(), progress = new GridProgress(experiment.name);
-  console.log(`${experiment.answers}.\n${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side. Ctrl-C is safe at any moment: the same command goes on from there.`);
-  const outcomes = await interruptible(
-    (signal) => performCells(cells, {
-      processes, command: commandLine(experiment, options), root: options.runs, fresh: options.fresh, signal,
-      changed: (state, ended) => {
-        if (ended && ended.state !== 'stopped') {
-          progress.clear();
-          console.log(`  ${endLine(ended)}`);
-        }
-        progress.update(state);
-      },
-    }),
-    () => process.stderr.write('\nstopping all cells after their step …\n'),
-  );
-  progress.clear();
-  const runs = new Map(outcomes.flatMap((outcome) => (outcome.state === 'finished' ? [[outcome.cell, outcome.summary] as const] : [])));
-  console.log(`\n${cellTable(experiment, cells, runs, paperValues())}\n`);
-  const failed = outcomes.filter((outcome) => outcome.state === 'failed'), stopped = outcomes.filter(({ state }) => state === 'stopped');
-  if (runs.size > 0) {
-    const files = await drawFigures({ runs: { recorded: recordedSummaries(), fresh: freshSummaries(options.runs) }, folder: options.out });
-    console.log(`Drawn: ${files.filter((file) => /\.(png|md)$/.test(file)).join(', ')}.`);
-  }
-  const summary = `${runs.size} of ${counted(cells.length, 'cell')} done in ${formatDuration((performance.now() - begun) / 1000)}.`;
-  if (failed.length > 0) {
-    console.log(`${failed.length} failed; each with the command that repeats it:`);
-    for (const { cell, message } of failed) console.log(`  ${cellName(cell)}: ${message}\n    ${commandLine(experiment, options)} --only '${cellName(cell)}'`);
-    process.exitCode = 1;
-  }
-  console.log(summary);
-  if (stopped.length > 0) {
-    console.log(`${counted(stopped.length, 'cell')} stopped or not begun. The same command goes on from there.`);
-    process.exitCode = 130;
-  }
+  console.log(`${experiment.answers}.`);
+  await performGrid(experiment, cells, { processes, command: commandLine(experiment, options), runs: options.runs, out: options.out, fresh: options.fresh });
 }
 
 /** The cells that the command line asks for. @throws UserError for options that contradict the experiment */
-function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, only }: ExperimentCommandOptions): Cell[] {
+function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, teacher, only }: ExperimentCommandOptions): Cell[] {
   const changes = parseAssignments(set ?? []);
   if (Object.hasOwn(changes, 'seed')) throw new UserError('--set seed: an experiment has several seeds: choose how many with --seeds');
   for (const text of bits ?? []) {
     if (Object.values(parsePrecision(text)).includes(32)) throw new UserError(`--bits ${text}: quantized cells have 2 to 8 bits everywhere; the real-valued cell is there anyway`);
   }
   const count = wholeNumber('--seeds', seeds);
-  const all = experiment.grid({ scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, changes });
+  const grid = experiment.grid({ scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, changes });
+  const all = withDistillation(grid, parseDistillation(distillation ?? []), teacher);
   stageSettings(all[0]);
   const wanted = all.filter((cell) => only?.some((text) => cellName(cell).toLowerCase().includes(text.toLowerCase())) ?? true);
   if (wanted.length === 0) throw new UserError(`--only ${only?.join(' ')}: no cell of ${experiment.name} has this in its name, such as '${cellName(all[0])}': --dry-run prints all names`);
   return wanted;
+}
+
+/** Cells with changes in their distillation; those without one stay as they are. */
+function withDistillation(cells: readonly Cell[], changes: Readonly<Record<string, unknown>>, teacher?: string): Cell[] {
+  return cells.map((cell) => (cell.distillation === null ? cell : { ...cell, distillation: resolveDistillation({ ...cell.distillation, ...changes }, '--distillation'), teacher: teacher ?? cell.teacher }));
 }
 
 function wholeNumber(option: string, text: string): number {
@@ -129,20 +100,12 @@ function wholeNumber(option: string, text: string): number {
   return value;
 }
 
-/** How a cell ended, in a line. */
-function endLine(outcome: CellOutcome): string {
-  const name = cellName(outcome.cell);
-  if (outcome.state !== 'finished') return `${name}: ${outcome.state === 'failed' ? `failed: ${outcome.message}` : 'stopped'}`;
-  const evaluation = finalEvaluation(outcome.summary, 'test');
-  return `${name}: AP50 ${evaluation ? percent(evaluation.ap50) : 'not measured'} (${outcome.reused ? 'there already' : formatDuration(outcome.seconds)})`;
-}
-
 /** The command line without what is of this machine: processes, folders of figures. */
-function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, runs }: ExperimentCommandOptions): string {
+function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, teacher, runs }: ExperimentCommandOptions): string {
   const given = (option: string, value: string | undefined, usual?: string): string[] => (value === undefined || value === usual ? [] : [`${option} ${value}`]);
   return [
     'npx qdetr experiment', name, `--scale ${scale}`, `--seeds ${seeds}`, ...given('--model', model, 'detr'), ...given('--bits', bits?.join(' ')),
-    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--runs', runs, '.runs'),
+    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--distillation', distillation?.join(' ')), ...given('--teacher', teacher), ...given('--runs', runs, '.runs'),
   ].join(' ');
 }
 
@@ -171,5 +134,3 @@ function plan(experiment: Experiment, options: ExperimentCommandOptions, cells: 
     'Nothing was trained (--dry-run).',
   ].join('\n');
 }
-
-const counted = (n: number, what: string, many = `${what}s`): string => `${n} ${n === 1 ? what : many}`;

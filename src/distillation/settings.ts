@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { keyValues } from '../assignments.js';
 import { parseStrictly } from '../schema.js';
 
 /** What tau = 0 means (decision A14). `literal`: Eq. 2.34, queries with GIoU above 0. `full-imitation`: the paper's words for its ablation, every query. */
@@ -62,6 +63,9 @@ export const PAPER_DISTILLATION: DistillationSettings = {
 export function resolveDistillation(changes: Readonly<Record<string, unknown>> = {}, origin = 'distillation settings'): DistillationSettings {
   return parseStrictly(distillationSettingsSchema, { ...PAPER_DISTILLATION, ...changes }, origin, 'change it and start again');
 }
+
+/** What the command line's `--distillation key=value` options say. @throws UserError as `keyValues` does */
+export const parseDistillation = (words: readonly string[]): Record<string, unknown> => keyValues(words, '--distillation', Object.keys(distillationSettingsSchema.shape), 'tau=0.4');
 
 /** The part of lambda that acts in a step: a straight rise over the warm-up, then 1, as the learning rate's (learningRateFactor). @param step counted from 0 */
 export function lambdaFactor(step: number, { warmUpSteps }: Pick<DistillationSettings, 'warmUpSteps'>): number {

@@ -40,6 +40,18 @@ export const splitSizes: Readonly<Record<ModelScale, SplitSizes>> = {
   gpu: { train: 16_000, val: 1000, test: 2000 },
 };
 
+/**
+ * Images of MiniVOC that a scope sees. Features of all training images and their mirror images are kept in memory (at scale `minutes` 32 kB for
+ * each image), so that the scope `transformer` trains on fewer.
+ */
+export function sizesOf(scale: ModelScale, scope: 'detector' | 'transformer' | 'post-training'): SplitSizes {
+  const sizes = splitSizes[scale];
+  return scope === 'transformer' ? { ...sizes, train: Math.min(sizes.train, TRANSFORMER_IMAGES) } : sizes;
+}
+
+/** Training images of the scope `transformer`, at most. */
+const TRANSFORMER_IMAGES = 6000;
+
 /** The data of a run. */
 export interface DetectorData {
   train: MiniVoc;

@@ -8,12 +8,13 @@ import { figure212bExperiment } from './figure-2.12b.js';
 import { figure28Experiment } from './figure-2.8.js';
 import { figure29Experiment } from './figure-2.9.js';
 import type { Experiment } from './grid.js';
+import { startExperiment } from './start.js';
 import { table22Experiment } from './table-2.2.js';
 import { vocComparisonExperiment } from './voc-comparison.js';
 
 /** All experiments, in the order of the book, then what the book does not have. */
 export const EXPERIMENTS: readonly Experiment[] = [
-  table22Experiment, figure28Experiment, figure29Experiment, figure211Experiment, figure212aExperiment, figure212bExperiment,
+  startExperiment, table22Experiment, figure28Experiment, figure29Experiment, figure211Experiment, figure212aExperiment, figure212bExperiment,
   vocComparisonExperiment, cocoComparisonExperiment, controlsExperiment,
 ];
 

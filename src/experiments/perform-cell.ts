@@ -5,7 +5,7 @@ import { modelOf, type DetectorSettings } from '../models/settings.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { resolveSettings, type TrainingSettings } from '../training/settings.js';
 import type { Cell } from './cell.js';
-import { detectorRun, openData, splitSizes, type DetectorData, type DetectorRunOptions, type RunStart, type RunTeacher } from './detector-run.js';
+import { detectorRun, openData, sizesOf, type DetectorData, type DetectorRunOptions, type RunStart, type RunTeacher } from './detector-run.js';
 import { postTrainingRun } from './post-training-run.js';
 import { realValuedWeights, teacherWeights } from './real-valued-weights.js';
 import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
@@ -19,9 +19,9 @@ export interface PerformCellOptions extends Omit<PerformOptions, 'listener'> {
 let opened: { key: string; data: DetectorData } | undefined;
 
 /** The data of a scale; the last one is kept, since a grid has many cells of one. */
-function dataOf(model: DetectorSettings, scale: Cell['scale']): DetectorData {
-  const key = `${scale} ${model.imageSize}`;
-  if (opened?.key !== key) opened = { key, data: openData(model, splitSizes[scale]) };
+function dataOf(model: DetectorSettings, { scale, scope }: Pick<Cell, 'scale' | 'scope'>): DetectorData {
+  const key = `${scale} ${scope} ${model.imageSize}`;
+  if (opened?.key !== key) opened = { key, data: openData(model, sizesOf(scale, scope)) };
   return opened.data;
 }
 
@@ -45,7 +45,7 @@ const STAGE: Readonly<Record<Cell['scale'], Partial<TrainingSettings>>> = {
 export async function performCell(cell: Cell, { listen, ...options }: PerformCellOptions): Promise<FinishedRun> {
   checkCell(cell);
   const perform = (run: ExperimentRun, name: string): Promise<FinishedRun> => performRun(run, { ...options, listener: listen?.(name, run.training) });
-  const model = modelOf(cell.scale, cell.family), data = dataOf(model, cell.scale), training = stageSettings(cell);
+  const model = modelOf(cell.scale, cell.family), data = dataOf(model, cell), training = stageSettings(cell);
   const own = await realValuedWeights(cell, data, perform, options.root);
   const teacher = cell.distillation === null ? null : await teacherWeights(cell, own, data, perform, options.root);
   const { experiment, artefact, method, bits, scale, scope, preset, quantizer, alignment, informationPoints, studentStart, groups } = cell;

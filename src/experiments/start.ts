@@ -1,80 +1,54 @@
-import { resolveSettings, type TrainingSettings } from '../training/settings.js';
-import { modelOf, type DetectorSettings } from '../models/settings.js';
-import { backboneRun, detectorRun, openData, splitSizes, type SplitSizes } from './detector-run.js';
-import type { ParameterValues } from '../tensor/parameters.js';
-import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
-import { startingWeights } from './starting-weights.js';
+import type { Cell } from './cell.js';
+import { forSeeds, methodParts, paperCell, paperDistillation, Q_DETR, REAL_BITS, table22Paper, type Experiment, type GridOptions } from './grid.js';
 
-/** Sizes of `npm start`: `minutes` is the real thing, `smoke` shows that everything runs. */
-export type StartScale = 'smoke' | 'minutes';
+/** Each query learns from the teacher's query of its own slot: the matching that the paper does not have. */
+export const SAME_SLOT = 'Q-DETR, same slot';
 
-/** What `npm start` trains: a real-valued DETR and a quantized one, from the same weights and with the same budget. */
-export interface StartRecipe {
-  model: DetectorSettings;
-  sizes: SplitSizes;
-  realValued: TrainingSettings;
-  quantized: TrainingSettings;
-  /** Bits of the quantized run. */
-  bits: string;
-  /** Where both start: the weights that come with the project, or a real-valued run from nothing, whose backbone is trained on sprites first. */
-  from: 'shipped' | { backbone: TrainingSettings; realValued: TrainingSettings };
+/** Bits of the quantized runs: where effects are largest. */
+const BITS = '2-2-8';
+/** Points on the information plane along each run. */
+const INFORMATION_POINTS = 4;
+
+/** What a scale changes in the settings of its preset. */
+const CHANGES: Readonly<Record<GridOptions['scale'], Readonly<Record<string, unknown>>>> = {
+  smoke: {},
+  // Short, on features that are there: a large batch and the rate at which the small detector was trained.
+  minutes: { steps: 400, batchSize: 32, learningRate: 1e-3, warmUpSteps: 50, evaluationInterval: 100, checkpointInterval: 100 },
+  gpu: {},
+};
+
+/**
+ * The cells of `npm start`. The teacher is the student's own real-valued detector, with and without same-slot matching, so that the two
+ * Q-DETRs differ in the matching of queries alone.
+ */
+function startCells(options: GridOptions, seed: number): Cell[] {
+  const { scale } = options;
+  const ours: GridOptions = { ...options, scope: 'transformer', studentStart: 'own', changes: { ...CHANGES[scale], ...options.changes } };
+  const own = { experiment: 'start', teacher: 'own', informationPoints: INFORMATION_POINTS };
+  const all = ['table-2.2', 'figure-2.12b'], swept = [...all, 'figure-2.12a'];
+  return [
+    paperCell(ours, seed, { ...own, artefact: all, method: 'Real-valued', bits: REAL_BITS }),
+    paperCell(ours, seed, { ...own, artefact: all, bits: BITS, ...methodParts(ours, 'Baseline') }),
+    paperCell(ours, seed, { ...own, artefact: swept, bits: BITS, ...methodParts(ours, '+ DA') }),
+    paperCell(ours, seed, { ...own, artefact: swept, bits: BITS, ...methodParts(ours, Q_DETR) }),
+    paperCell(ours, seed, { ...own, artefact: swept, bits: BITS, ...methodParts(ours, Q_DETR), method: SAME_SLOT, distillation: paperDistillation({ matching: 'same-slot', selection: 'all' }) }),
+  ];
 }
 
-/** The recipe of a scale, with what the user changes in the settings of all its runs. */
-export function startRecipe(scale: StartScale, changes: Readonly<Record<string, unknown>> = {}, fromScratch = scale === 'smoke'): StartRecipe {
-  const of = (own: Partial<TrainingSettings>): TrainingSettings => resolveSettings(scale, { ...own, ...changes }, '--set');
-  if (scale === 'smoke') {
-    return { model: modelOf('smoke'), sizes: splitSizes.smoke, bits: '2-2-8', realValued: of({}), quantized: of({}), from: fromScratch ? { backbone: of({ steps: 4 }), realValued: of({}) } : 'shipped' };
-  }
-  return {
-    model: modelOf('minutes'), sizes: splitSizes.minutes, bits: '2-2-8',
-    realValued: of({ learningRate: 3e-4 }), // it has little left to learn
-    quantized: of({}),
-    from: fromScratch
-      ? {
-          backbone: of({ steps: 900, batchSize: 64, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 50, evaluationInterval: 900 }),
-          realValued: of({ steps: 24_000, batchSize: 16, learningRate: 4e-4, backboneFactor: 0.5, schedule: 'cosine', warmUpSteps: 500, evaluationInterval: 2000, checkpointInterval: 500 }),
-        }
-      : 'shipped',
-  };
-}
-
-/** Options of {@link runStart}. */
-export interface StartOptions extends Omit<PerformOptions, 'listener'> {
-  /** A listener for each run, made before it begins. */
-  listen?(name: string, training: TrainingSettings): RunListener;
-}
-
-/** The finished runs of `npm start`. */
-export interface StartRuns {
-  realValued: FinishedRun;
-  quantized: FinishedRun;
-}
-
-/** Names of the runs of a recipe, in order. */
-export const startRunNames = ({ from, bits }: StartRecipe): string[] => [...(from === 'shipped' ? [] : ['backbone on sprites', 'real-valued DETR from nothing']), 'real-valued DETR', `${bits} baseline`];
-
-/** A quantized step takes about as long as so many real-valued ones (measured: 1.7 on one core). */
-const QUANTIZED_COST = 1.7;
-
-/** What the runs of a recipe cost, in order, in real-valued steps of a detector: for estimates of the time left. */
-export const startCosts = ({ from, realValued, quantized }: StartRecipe): number[] => [...(from === 'shipped' ? [] : [from.backbone.steps, from.realValued.steps]), realValued.steps, QUANTIZED_COST * quantized.steps];
-
-/** The runs of `npm start`, in order; each goes on where it was stopped and is used again where nothing changed. */
-export async function runStart(scale: StartScale, recipe: StartRecipe, { listen, ...options }: StartOptions): Promise<StartRuns> {
-  const { model, sizes, bits, from } = recipe;
-  const data = openData(model, sizes);
-  const names = startRunNames(recipe);
-  const perform = (run: ExperimentRun): Promise<FinishedRun> => performRun(run, { ...options, listener: listen?.(names.shift()!, run.training) });
-  const detector = (experiment: string, method: string, runBits: string, training: TrainingSettings, artefact: string[], start: { id: string; parameters: ParameterValues }): ExperimentRun =>
-    detectorRun({ experiment, method, bits: runBits, scale, artefact, model, training, data, batchStatistics: true, from: start });
-  let start: { id: string; parameters: ParameterValues };
-  if (from === 'shipped') start = startingWeights('shipped', model, scale);
-  else {
-    const backbone = await perform(backboneRun('start/backbone', scale, model, data, from.backbone));
-    start = await perform(detector('start/from-nothing', 'Real-valued from nothing', '32-32-32', from.realValued, [], backbone));
-  }
-  const realValued = await perform(detector('start/real-valued', 'Real-valued', '32-32-32', recipe.realValued, ['table-2.2'], start));
-  const quantized = await perform(detector(`start/baseline-${bits}`, 'Baseline', bits, recipe.quantized, ['table-2.2'], start));
-  return { realValued, quantized };
-}
+/** What `npm start` trains: a first look at the whole method in a few minutes of two cores. */
+export const startExperiment: Experiment = {
+  name: 'start',
+  answers: 'a first look at Table 2.2 and Fig. 2.12 in minutes: the transformer at 2 bits behind a fixed real-valued backbone',
+  artefact: 'table-2.2',
+  protocol: [
+    'From the small real-valued detector that the project ships; its backbone stays real-valued and as it is, its features are computed once, and the transformer is trained at 2-2-8 for as many steps in every run.',
+    'Real-valued (the same steps without quantization), Baseline, + DA, Q-DETR by the letter of Eq. 2.33-2.35, and Q-DETR with every query matched to the teacher\'s query of its own slot.',
+    'The teacher is the real-valued detector that the student starts from: the two Q-DETRs differ in the matching of queries alone. The paper\'s teacher is larger and trained on its own: experiment table-2.2 has that.',
+  ],
+  command: 'npm start',
+  measured: [],
+  smoke: '5 cells, 8 steps on 64 images from random weights: that everything runs; the numbers mean nothing',
+  metrics: ['ap50'],
+  grid: (options) => forSeeds(options, (seed) => startCells(options, seed)),
+  paper: table22Paper,
+};

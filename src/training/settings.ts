@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { keyValues } from '../assignments.js';
 import { UserError } from '../errors.js';
-import { nearestName, parseStrictly } from '../schema.js';
+import { parseStrictly } from '../schema.js';
 import { runSummarySchema, type Scale } from './run-record.js';
 
 /** Sizes that an experiment comes in, from seconds on a laptop to the paper's own. */
@@ -85,22 +86,11 @@ export function resolveSettings(scale: Scale, changes: Readonly<Record<string, u
 }
 
 /**
- * What the command line's `--set key=value` options say. Values that read as numbers are numbers.
- * @throws UserError for a word without `=`, an unknown key, or a key that is set twice
+ * What the command line's `--set key=value` options say.
+ * @throws UserError as `keyValues` does, and for the scale, which has an option of its own
  */
 export function parseAssignments(words: readonly string[]): Record<string, unknown> {
-  const known = Object.keys(trainingSettingsSchema.shape);
-  const changes = new Map<string, unknown>();
-  for (const word of words) {
-    const [, key, value] = /^([^=]*)=(.*)$/s.exec(word) ?? [];
-    if (key === undefined) throw new UserError(`--set ${word}: should be key=value, e.g. --set steps=100`);
-    if (!known.includes(key)) {
-      const near = nearestName(key, known);
-      throw new UserError(`--set ${word}: '${key}' is unknown, ${near ? `did you mean '${near}'?` : `the keys are ${known.join(', ')}`}`);
-    }
-    if (key === 'scale') throw new UserError(`--set ${word}: the scale is chosen with --scale ${value}, model and settings together`);
-    if (changes.has(key)) throw new UserError(`--set ${word}: '${key}' is set twice: keep one of them`);
-    changes.set(key, value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : value);
-  }
-  return Object.fromEntries(changes);
+  const changes = keyValues(words, '--set', Object.keys(trainingSettingsSchema.shape), 'steps=100');
+  if (Object.hasOwn(changes, 'scale')) throw new UserError(`--set scale=${String(changes.scale)}: the scale is chosen with --scale ${String(changes.scale)}, model and settings together`);
+  return changes;
 }

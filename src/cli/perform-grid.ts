@@ -1,0 +1,77 @@
+import type { Cell } from '../experiments/cell.js';
+import { cellTable } from '../experiments/cell-table.js';
+import { cellName, type Experiment } from '../experiments/grid.js';
+import { drawFigures } from '../figures/draw.js';
+import { paperValues } from '../figures/paper-values.js';
+import { freshSummaries, recordedSummaries } from '../figures/run-summaries.js';
+import { finalEvaluation } from '../training/run-record.js';
+import { performCells, type CellOutcome } from './cell-pool.js';
+import { GridProgress } from './grid-progress.js';
+import { interruptible } from './interrupt.js';
+import { formatDuration } from './progress.js';
+import { percent } from './run-listener.js';
+
+/** How a grid is performed. */
+export interface GridCommand {
+  /** Processes side by side. */
+  processes: number;
+  /** The command line without what is of this machine, for the record and for repeating one cell. */
+  command: string;
+  /** Folder of the runs. */
+  runs: string;
+  /** Folder of the figures. */
+  out: string;
+  fresh?: boolean;
+}
+
+/** `2 cells`, `1 cell`. */
+export const counted = (n: number, what: string, many = `${what}s`): string => `${n} ${n === 1 ? what : many}`;
+
+/**
+ * Performs an experiment's cells side by side and tells on the terminal how it goes: each cell's end, the table, the figures that were redrawn,
+ * what failed and how to repeat it. The process's exit code is 1 where a cell failed, 130 where one was stopped.
+ * @returns the figures' files; empty where no cell is finished
+ */
+export async function performGrid(experiment: Experiment, cells: readonly Cell[], { processes, command, runs: root, out, fresh }: GridCommand): Promise<string[]> {
+  const begun = performance.now(), progress = new GridProgress(experiment.name);
+  console.log(`${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side. Ctrl-C is safe at any moment: the same command goes on from there.`);
+  const outcomes = await interruptible(
+    (signal) => performCells(cells, {
+      processes, command, root, fresh, signal,
+      changed: (state, ended) => {
+        if (ended && ended.state !== 'stopped') {
+          progress.clear();
+          console.log(`  ${endLine(ended)}`);
+        }
+        progress.update(state);
+      },
+    }),
+    () => process.stderr.write('\nstopping all cells after their step …\n'),
+  );
+  progress.clear();
+  const runs = new Map(outcomes.flatMap((outcome) => (outcome.state === 'finished' ? [[outcome.cell, outcome.summary] as const] : [])));
+  console.log(`\n${cellTable(experiment, cells, runs, paperValues())}\n`);
+  const failed = outcomes.filter((outcome) => outcome.state === 'failed'), stopped = outcomes.filter(({ state }) => state === 'stopped');
+  const files = runs.size > 0 ? await drawFigures({ runs: { recorded: recordedSummaries(), fresh: freshSummaries(root) }, folder: out }) : [];
+  if (files.length > 0) console.log(`Drawn: ${files.filter((file) => /\.(png|md)$/.test(file)).join(', ')}.`);
+  if (failed.length > 0) {
+    console.log(`${failed.length} failed; each with the command that repeats it:`);
+    for (const { cell, message } of failed) console.log(`  ${cellName(cell)}: ${message}\n    ${command} --only '${cellName(cell)}'`);
+    process.exitCode = 1;
+  }
+  console.log(`${runs.size} of ${counted(cells.length, 'cell')} done in ${formatDuration((performance.now() - begun) / 1000)}.`);
+  if (stopped.length > 0) {
+    console.log(`${counted(stopped.length, 'cell')} stopped or not begun. The same command goes on from there.`);
+    process.exitCode = 130;
+  }
+  return files;
+}
+
+/** How a cell ended, in a line. */
+function endLine(outcome: CellOutcome): string {
+  const name = cellName(outcome.cell);
+  if (outcome.state !== 'finished') return `${name}: ${outcome.state === 'failed' ? `failed: ${outcome.message}` : 'stopped'}`;
+  const evaluation = finalEvaluation(outcome.summary, 'test');
+  const how = outcome.reused ? 'there already: source, settings, data, lock file and engine are unchanged' : formatDuration(outcome.seconds);
+  return `${name}: AP50 ${evaluation ? percent(evaluation.ap50) : 'not measured'} (${how})`;
+}
