@@ -1,4 +1,8 @@
+import path from 'node:path';
 import { UserError } from '../errors.js';
+import { writeFilesAtomic } from '../files.js';
+import { comparisonTable } from './comparison-table.js';
+import { cocoComparisonJson, cocoComparisonMarkdown, comparisonJson, comparisonMarkdown } from './comparison-text.js';
 import { figure211 } from './figure-2.11.js';
 import { figure212a } from './figure-2.12a.js';
 import { figure212b } from './figure-2.12b.js';
@@ -12,8 +16,8 @@ import { table22Chart } from './table-2.2-chart.js';
 import { table22Json, table22Markdown } from './table-2.2-text.js';
 import { table22 } from './table-2.2.js';
 
-/** The artefacts of the paper that can be drawn. */
-export const ARTEFACTS = ['table-2.2', 'figure-2.8', 'figure-2.9', 'figure-2.11', 'figure-2.12a', 'figure-2.12b'] as const;
+/** The artefacts of the paper that can be drawn, in the order of the book; then those that only the CVPR paper has. */
+export const ARTEFACTS = ['table-2.2', 'figure-2.8', 'figure-2.9', 'figure-2.11', 'figure-2.12a', 'figure-2.12b', 'cvpr-table-2', 'cvpr-table-3'] as const;
 /** Name of an artefact. */
 export type Artefact = (typeof ARTEFACTS)[number];
 
@@ -49,4 +53,20 @@ const draw: Record<Artefact, (drawn: Required<Omit<DrawOptions, 'only'>>) => Pro
   'figure-2.11': ({ runs, folder }) => writeFigure('figure-2.11', figure211(paperValues(), runs), folder),
   'figure-2.12a': ({ runs, folder }) => writeFigure('figure-2.12a', figure212a(paperValues(), runs), folder),
   'figure-2.12b': ({ runs, folder }) => writeFigure('figure-2.12b', figure212b(runs), folder),
+  'cvpr-table-2': ({ runs, folder }) => {
+    const paper = paperValues();
+    const table = comparisonTable(paper, runs);
+    return writeTexts(folder, [['cvpr-table-2.md', comparisonMarkdown(table)], ['cvpr-table-2.json', comparisonJson(table, paper)]]);
+  },
+  'cvpr-table-3': ({ folder }) => {
+    const paper = paperValues();
+    return writeTexts(folder, [['cvpr-table-3.md', cocoComparisonMarkdown(paper)], ['cvpr-table-3.json', cocoComparisonJson(paper)]]);
+  },
 };
+
+/** Writes an artefact that has no picture, all of its files or none. */
+async function writeTexts(folder: string, texts: readonly (readonly [name: string, text: string])[]): Promise<string[]> {
+  const set = texts.map(([name, text]) => [path.join(folder, name), text] as const);
+  writeFilesAtomic(set);
+  return set.map(([file]) => file);
+}
