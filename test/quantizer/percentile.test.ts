@@ -19,7 +19,7 @@ const binWidth = ({ min, max }: ValueHistogram): number => Math.max(max - min, 1
 
 test('by hand: percentiles of 0, 1, 2, 3, 10', (t) => {
   const histogram = histogramOf([3, 0], [10, 1, 2]);
-  const near = (p: number, wanted: number): void => t.true(Math.abs(histogram.percentile(p) - wanted) <= binWidth(histogram), `${p}: ${histogram.percentile(p)} instead of ${wanted}`);
+  const near = (p: number, wanted: number): boolean => t.true(Math.abs(histogram.percentile(p) - wanted) <= binWidth(histogram), `${p}: ${histogram.percentile(p)} instead of ${wanted}`);
   [[0, 0], [25, 1], [50, 2], [60, 2.4], [75, 3], [87.5, 6.5], [100, 10]].forEach(([p, wanted]) => near(p, wanted));
   t.is(histogram.percentile(0), 0);
   t.is(histogram.percentile(100), 10);

@@ -33,7 +33,7 @@ for (const [method, options, unsigned, bits] of cases) {
     t.is(Object.keys(found).some((name) => name.includes('unsigned_')), unsigned);
     t.is(Object.keys(found).some((name) => name.endsWith('.offset')), method !== 'LSQ');
     const state = { ...values, ...found }, scales = Object.keys(found).filter(isScale);
-    const objective = detectionObjective(tinyModel, quantization, false);
+    const objective = detectionObjective(tinyModel, quantization, { batchStatistics: false });
     const differentiate = (parameters: Record<string, Tensor>, inputs: Record<string, Tensor>): Record<string, Tensor> => {
       const loss = (...ts: Tensor[]): Tensor => objective({ ...parameters, ...Object.fromEntries(scales.map((name, i) => [name, ts[i]])) }, inputs).loss;
       const { value, grads } = tf.valueAndGrads(loss as never)(scales.map((name) => parameters[name]));
