@@ -66,3 +66,14 @@ export function textWidth(text: string, file: string, size: number): number {
   for (const character of text) width += font.of(character.codePointAt(0) ?? 0);
   return width * size;
 }
+
+/** Breaks `text` at spaces into lines of at most `width` pixels, set in the font `file` at `size` pixels; a longer word has a line of its own. */
+export function wrapText(text: string, width: number, file: string, size: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/).filter((part) => part !== '')) {
+    const longer = lines.length === 0 ? word : `${lines[lines.length - 1]} ${word}`;
+    if (lines.length > 0 && textWidth(longer, file, size) <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
