@@ -4,6 +4,7 @@ import { detector } from '../../src/models/detector.js';
 import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { normalizedPixels } from '../../src/models/normalize-images.js';
 import { quantizationPolicy } from '../../src/models/quantization-policy.js';
+import type { Family } from '../../src/models/settings.js';
 import { levels } from '../../src/quantizer/levels.js';
 import type { Observer } from '../../src/quantizer/observer.js';
 import { postTrainingQuantize, type PostTrainingMethod } from '../../src/quantizer/post-training.js';
@@ -89,29 +90,32 @@ for (const grid of ['offset', 'symmetric'] as const) {
   }
 }
 
-const values = initialDetectorParameters(tinyModel, new RandomStream(3));
 const batches = [0, 1].map((step) => batchAt(squares, { batchSize: 2, seed: 0, flip: false, step }).images);
-const forward = () => {
-  const parameters = toTensors(values);
-  return (pixels: Uint8Array, observe: Observer) => detector(parameters, tf.tensor4d(normalizedPixels(pixels), [2, 16, 16, 3]), tinyModel, undefined, { observe });
-};
+const images = (pixels: Uint8Array): Tensor => tf.tensor4d(normalizedPixels(pixels), [2, 16, 16, 3]);
 
-for (const [bits, method] of [['8-8-8', 'VT-PTQ'], ['4-4-8', 'VT-PTQ'], ['8-8-8', 'Percentile']] as [string, PostTrainingMethod][]) {
-  test.serial(`${method}, ${bits}: a whole detector runs with what it gives, near the real-valued one at 8 bits`, async (t) => {
+/** A tiny detector of a family with random weights, and its forward pass for calibration. */
+function untrained(family: Family = 'detr') {
+  const model = { ...tinyModel, family }, values = initialDetectorParameters(model, new RandomStream(3)), parameters = toTensors(values);
+  return { model, values, forward: (pixels: Uint8Array, observe: Observer) => detector(parameters, images(pixels), model, undefined, { observe }) };
+}
+
+const cases: [PostTrainingMethod, string, Family][] = [['VT-PTQ', '8-8-8', 'detr'], ['VT-PTQ', '4-4-8', 'detr'], ['VT-PTQ', '8-8-8', 'smca-detr'], ['Percentile', '8-8-8', 'detr']];
+for (const [method, bits, family] of cases) {
+  test.serial(`${method}, ${bits}, ${family}: a whole detector runs with what it gives${bits === '8-8-8' ? ', near the real-valued one' : ''}`, async (t) => {
     await useBackend('wasm');
-    const policy = quantizationPolicy({ precision: parsePrecision(bits) }), run = forward(), before = tf.memory().numTensors;
-    const found = postTrainingQuantize(method, values, batches, run, policy);
+    const policy = quantizationPolicy({ precision: parsePrecision(bits) }), { model, values, forward } = untrained(family), before = tf.memory().numTensors;
+    const found = postTrainingQuantize(method, values, batches, forward, policy);
     t.is(tf.memory().numTensors, before, 'no tensor is left');
-    const quantizers = Object.keys(postTrainingQuantize('LSQ+', values, batches, run, policy));
+    const quantizers = Object.keys(postTrainingQuantize('LSQ+', values, batches, forward, policy));
     t.deepEqual(Object.keys(found).filter(isQuantizerParameter).sort(), quantizers.sort());
     const others = Object.keys(found).filter((name) => !isQuantizerParameter(name));
     t.is(others.length > 0, method === 'VT-PTQ');
     t.true(others.every((name) => name.endsWith('bias')) && Object.values(found).every(({ data }) => data.every(Number.isFinite)));
-    t.false(others.some((name) => /class_embed|bbox_embed|input_proj/.test(name)), 'real-valued layers keep their biases');
-    const logits = (added: ParameterValues, quantization?: typeof policy): Tensor => detector(toTensors({ ...values, ...added }), tf.tensor4d(normalizedPixels(batches[0]), [2, 16, 16, 3]), tinyModel, quantization).logits;
+    t.false(others.some((name) => /class_embed|bbox_embed|input_proj|point\d/.test(name)), 'real-valued layers keep their biases');
+    const logits = (added: ParameterValues, quantization?: typeof policy): Tensor => detector(toTensors({ ...values, ...added }), images(batches[0]), model, quantization).logits;
     const real = logits({}), error = tf.norm(tf.sub(logits(found, policy), real)).dataSync()[0] / tf.norm(tf.sub(real, tf.mean(real, 2, true))).dataSync()[0];
-    t.true(error < (bits === '8-8-8' ? 0.1 : 1), `relative error ${error}`);
-    const evaluator = createDetectorEvaluator(tinyModel, policy, 1);
+    t.true(error < (bits === '8-8-8' ? 0.15 : 1), `relative error ${error}`);
+    const evaluator = createDetectorEvaluator(model, policy, 1);
     const { scores } = await evaluator.detect({ ...values, ...found }, squares);
     await evaluator.dispose();
     t.true(scores.length > 0 && scores.every((s) => s >= 0 && s <= 1), 'compiled too, with biases that the model had not');
@@ -120,7 +124,8 @@ for (const [bits, method] of [['8-8-8', 'VT-PTQ'], ['4-4-8', 'VT-PTQ'], ['8-8-8'
 
 test.serial('groups and presets: only what is quantized gets parameters; the symmetric grid has no offsets', async (t) => {
   await useBackend('wasm');
-  const names = (policy: ReturnType<typeof quantizationPolicy>): string[] => Object.keys(vtPtq(values, batches, forward(), policy, { ...vtPtqSettings, grid: 'symmetric' }));
+  const { values, forward } = untrained();
+  const names = (policy: ReturnType<typeof quantizationPolicy>): string[] => Object.keys(vtPtq(values, batches, forward, policy, { ...vtPtqSettings, grid: 'symmetric' }));
   const decoder = names(quantizationPolicy({ precision: parsePrecision('4-4-8'), groups: ['decoder-attention'] }));
   t.true(decoder.every((name) => /decoder\.layers\.0\.(self_attn|multihead_attn)/.test(name)) && decoder.some((name) => name.endsWith('a_quantizer.scale')));
   t.false(decoder.some((name) => name.endsWith('.offset')));
