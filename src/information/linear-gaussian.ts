@@ -39,7 +39,7 @@ export function fitLinearGaussian(x: Matrix, e: Matrix, { components: count, rid
   const components = principalComponents(e, count), z = project(e, components);
   const mean = x.mean('column'), centred = x.clone().subRowVector(mean);
   const n = x.rows, { variances } = components;
-  const strength = (ridge * variances.reduce((sum, v) => sum + v, 0)) / variances.length;
+  const strength = (ridge * variances.reduce((sum, v) => sum + v, 0)) / Math.max(variances.length, 1);
   const inverse = variances.map((v) => 1 / ((n - 1) * (v + strength))); // the components are uncorrelated: the normal equations are diagonal
   const weights = z.transpose().mmul(centred).mulColumnVector(inverse);
   const residuals = centred.clone().sub(z.mmul(weights));

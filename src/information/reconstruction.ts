@@ -11,7 +11,7 @@ import { initialDecoderParameters, l1Errors, reconstructionDecoder, type Decoder
 
 /** What every decoder gets, whatever the model: the same budget for all (A26). */
 export interface ReconstructionSettings {
-  /** Channels after the decoder's first convolution. */
+  /** Channels of the decoder's convolutions, the last one aside. */
   width: number;
   /** Optimizer steps. */
   steps: number;
@@ -47,8 +47,13 @@ export interface Reconstruction {
   heldOutL1: number;
   /** Error on the held-out images of the mean image of the others: what a memory that says nothing allows. */
   baselineL1: number;
+  /** What the decoder makes of the first held-out images (8 at most): pixels [imageSize, imageSize, 3] in [0, 1], for looking at. */
+  examples: { image: number; decoded: Float32Array }[];
 }
 
+/** Most examples. */
+const EXAMPLES = 8;
+/** Streams of random numbers. */
 const START = 12, ORDER = 13;
 
 /**
@@ -62,15 +67,17 @@ const START = 12, ORDER = 13;
  */
 export async function reconstructionInformation({ settings = RECONSTRUCTION_SETTINGS, seed, threads = 1, ...data }: MemoryAndImages & { settings?: ReconstructionSettings; seed: number; threads?: number }): Promise<Reconstruction> {
   const count = checkMemoryAndImages(data), { side, channels, imageSize, images } = data;
-  const { train, heldOut } = heldOutSplit(count, settings.heldOutFraction, seed);
-  if (heldOut.length < 1 || train.length < settings.batchSize) throw new UserError(`${count} images are too few to fit a decoder: give at least ${Math.ceil(Math.max(settings.batchSize / (1 - settings.heldOutFraction), 1 / settings.heldOutFraction)) + 1}, or lower batchSize (${settings.batchSize})`);
+  const { heldOutFraction, batchSize } = settings;
+  if (!(heldOutFraction > 0 && heldOutFraction < 1)) throw new UserError(`heldOutFraction should be between 0 and 1, but is ${heldOutFraction}`);
+  const { train, heldOut } = heldOutSplit(count, heldOutFraction, seed);
+  if (heldOut.length < 1 || train.length < batchSize) throw new UserError(`${count} images are too few to fit a decoder: give at least ${Math.ceil(Math.max(batchSize / (1 - heldOutFraction), 1 / heldOutFraction))}, or lower batchSize (${batchSize})`);
 
   const shape: DecoderShape = { side, channels, imageSize, width: settings.width };
   const tokens = side * side * channels, pixels = imageSize * imageSize * 3;
   const memory = standardizedMemory(data.memory, channels, train, tokens);
   const mean = meanOfRows(images, train, pixels);
   const parameters = await fitDecoder({ memory, images, train, shape, settings, seed, threads, mean });
-  const errors = await decodingErrors({ memory, images, shape, parameters, batchSize: settings.batchSize, threads });
+  const { errors, decoded } = await decodeAll({ memory, images, shape, parameters, batchSize, threads, shown: heldOut.subarray(0, EXAMPLES) });
   const average = (values: ArrayLike<number>, rows: Int32Array): number => rows.reduce((sum, row) => sum + values[row], 0) / rows.length;
   const baseline = Float64Array.from({ length: count }, (_, row) => {
     let sum = 0;
@@ -78,7 +85,7 @@ export async function reconstructionInformation({ settings = RECONSTRUCTION_SETT
     return sum / pixels;
   });
   const heldOutL1 = average(errors, heldOut);
-  return { informationX: -heldOutL1, trainL1: average(errors, train), heldOutL1, baselineL1: average(baseline, heldOut) };
+  return { informationX: -heldOutL1, trainL1: average(errors, train), heldOutL1, baselineL1: average(baseline, heldOut), examples: decoded };
 }
 
 /**
@@ -146,15 +153,20 @@ function decoderStep(names: readonly string[], shape: DecoderShape): StateStep {
   };
 }
 
-/** l1 error of every image with a fitted decoder. */
-async function decodingErrors({ memory, images, shape, parameters, batchSize, threads }: Pick<Fit, 'memory' | 'images' | 'shape' | 'threads'> & { parameters: ParameterValues; batchSize: number }): Promise<Float32Array> {
+/** l1 error of every image with a fitted decoder, and what it makes of the shown ones. */
+async function decodeAll({ memory, images, shape, parameters, batchSize, threads, shown }: Pick<Fit, 'memory' | 'images' | 'shape' | 'threads'> & { parameters: ParameterValues; batchSize: number; shown: Int32Array }): Promise<{ errors: Float32Array; decoded: Reconstruction['examples'] }> {
   const { side, channels, imageSize } = shape, tokens = side * side * channels, pixels = imageSize * imageSize * 3;
-  const compiled = await compileStep((state, inputs) => ({ outputs: { errors: l1Errors(reconstructionDecoder(state, inputs.memory, shape), inputs.images) } }), {
+  const decode: StateStep = (state, inputs) => {
+    const decoded = reconstructionDecoder(state, inputs.memory, shape);
+    return { outputs: { decoded, errors: l1Errors(decoded, inputs.images) } };
+  };
+  const compiled = await compileStep(decode, {
     state: parameters,
     inputs: { memory: { shape: [batchSize, side * side, channels], dtype: 'float32' }, images: { shape: [batchSize, imageSize, imageSize, 3], dtype: 'float32' } },
     threads,
   });
   const count = memory.length / tokens, errors = new Float32Array(count);
+  const decoded = Array.from(shown, (image) => ({ image, decoded: new Float32Array(pixels) }));
   const batch = { memory: new Float32Array(batchSize * tokens), images: new Float32Array(batchSize * pixels) };
   try {
     for (let from = 0; from < count; from += batchSize) {
@@ -163,9 +175,11 @@ async function decodingErrors({ memory, images, shape, parameters, batchSize, th
         copyRow(memory, from + i, batch.memory, i, tokens);
         copyRow(images, from + i, batch.images, i, pixels);
       }
-      errors.set((await compiled.run(batch)).errors.subarray(0, filled), from);
+      const outputs = await compiled.run(batch) as Record<'errors' | 'decoded', Float32Array>;
+      errors.set(outputs.errors.subarray(0, filled), from);
+      for (const example of decoded) if (example.image >= from && example.image < from + filled) example.decoded.set(outputs.decoded.subarray((example.image - from) * pixels, (example.image - from + 1) * pixels));
     }
-    return errors;
+    return { errors, decoded };
   } finally {
     await compiled.dispose();
   }

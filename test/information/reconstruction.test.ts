@@ -99,6 +99,9 @@ test.serial('fewer bits in the memory say less about the image, noise nothing; t
     t.true(e.informationX > two.informationX && two.informationX > one.informationX && one.informationX > noise.informationX, [e, two, one, noise].map((r) => r.informationX).join(', '));
     t.true(e.heldOutL1 < 0.5 * e.baselineL1);
     t.is(e.informationX, -e.heldOutL1);
+    t.deepEqual(e.examples.map(({ image }) => image), [...heldOutSplit(COUNT, settings.heldOutFraction, seed).heldOut.subarray(0, 8)]);
+    const pixels = SIZE * SIZE * 3, l1 = e.examples.map(({ image, decoded }) => decoded.reduce((sum, v, i) => sum + Math.abs(v - data.images[image * pixels + i]), 0) / pixels);
+    t.true(l1.every((v) => v < 2 * e.heldOutL1 + 0.02), l1.join(', '));
   }
   t.true(noise.heldOutL1 > 0.9 * noise.baselineL1 && noise.trainL1 < noise.heldOutL1);
   t.deepEqual(await estimate(data.memory), await estimate(data.memory));
@@ -124,6 +127,13 @@ test.serial('a point of the plane with cross-checks, which order the same memori
   t.true(noise.variational < 0.1 && noise.infoNce < 0.1);
 });
 
+test.serial('an encoder that gives every image the same memory says nothing', async (t) => {
+  const data = spots(), memory = data.memory.map((_, i) => data.memory[i % (SIDE * SIDE * CHANNELS)]);
+  t.true(Object.values(informationCrossChecks({ ...data, memory, seed: 0 })).every((bits) => Math.abs(bits) < 1e-9));
+  const { heldOutL1, baselineL1 } = await reconstructionInformation({ ...data, memory, settings, seed: 0 });
+  t.true(heldOutL1 > 0.9 * baselineL1);
+});
+
 test.serial('what does not fit is an error that says so', async (t) => {
   const data = spots(), run = (changes: Partial<MemoryAndImages>) => reconstructionInformation({ ...data, ...changes, settings, seed: 0 });
   const broken = data.memory.slice();
@@ -133,5 +143,6 @@ test.serial('what does not fit is an error that says so', async (t) => {
   await t.throwsAsync(run({ channels: 7 }), { instanceOf: UserError, message: /check side, channels/ });
   await t.throwsAsync(run({ images: data.images.subarray(3) }), { instanceOf: UserError, message: /check side, channels/ });
   const few = 10 * SIDE * SIDE * CHANNELS;
-  await t.throwsAsync(run({ memory: data.memory.subarray(0, few), images: data.images.subarray(0, 10 * SIZE * SIZE * 3) }), { instanceOf: UserError, message: /10 images are too few/ });
+  await t.throwsAsync(run({ memory: data.memory.subarray(0, few), images: data.images.subarray(0, 10 * SIZE * SIZE * 3) }), { instanceOf: UserError, message: /10 images are too few.* at least 22,/ });
+  await t.throwsAsync(reconstructionInformation({ ...data, settings: { ...settings, heldOutFraction: 1 }, seed: 0 }), { instanceOf: UserError, message: /heldOutFraction/ });
 });
