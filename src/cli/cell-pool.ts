@@ -25,6 +25,8 @@ export interface PoolState {
 export interface PoolOptions {
   /** Processes side by side. */
   processes: number;
+  /** Steps that a cell takes, about: for its progress. */
+  steps(cell: Cell): number;
   /** Command line, for the record. */
   command: string;
   /** Folder of the runs. */
@@ -32,6 +34,8 @@ export interface PoolOptions {
   fresh?: boolean;
   /** Aborting it stops every process at its next safe point. */
   signal?: AbortSignal;
+  /** Whether a run is used again, and why or why not. */
+  reuse?(text: string): void;
   /** After each change. */
   changed?(state: PoolState, ended?: CellOutcome): void;
   /** File that a process runs. */
@@ -45,7 +49,7 @@ export interface PoolOptions {
  * process trains waits and is tried again. An end of this process, however it comes, lets the others stop at a safe point.
  * @returns the cells' outcomes, in the order of the cells
  */
-export async function performCells(cells: readonly Cell[], { processes, command, root, fresh = false, signal, changed, child = 'src/cli/cell-process.ts', retryAfter = 2000 }: PoolOptions): Promise<CellOutcome[]> {
+export async function performCells(cells: readonly Cell[], { processes, steps, command, root, fresh = false, signal, reuse, changed, child = 'src/cli/cell-process.ts', retryAfter = 2000 }: PoolOptions): Promise<CellOutcome[]> {
   const waiting = [...cells], outcomes: CellOutcome[] = [];
   const running = new Map<Cell, number>(), heldUntil = new Map<Cell, number>();
   const isHeld = (cell: Cell): boolean => (heldUntil.get(cell) ?? 0) > performance.now();
@@ -69,8 +73,12 @@ export async function performCells(cells: readonly Cell[], { processes, command,
         worker = worker?.isAlive() ? worker : startWorker(child);
         running.set(here, 0);
         tell();
-        const answer = await worker.perform({ kind: 'perform', cell: here, command, root, fresh }, signal, (fraction) => {
-          running.set(here, fraction);
+        const answer = await worker.perform({ kind: 'perform', cell: here, steps: steps(here), command, root, fresh }, signal, (note) => {
+          if (note.kind === 'reuse') {
+            reuse?.(note.text);
+            return;
+          }
+          running.set(here, note.fraction);
           tell();
         });
         running.delete(here);
@@ -96,11 +104,12 @@ export async function performCells(cells: readonly Cell[], { processes, command,
   return [...outcomes].sort((a, b) => cells.indexOf(a.cell) - cells.indexOf(b.cell));
 }
 
-type LastAnswer = Exclude<FromChild, { kind: 'progress' }>;
+type Note = Extract<FromChild, { kind: 'progress' | 'reuse' }>;
+type LastAnswer = Exclude<FromChild, Note>;
 
 interface CellWorker {
   isAlive(): boolean;
-  perform(order: ToChild, signal: AbortSignal | undefined, progress: (fraction: number) => void): Promise<LastAnswer>;
+  perform(order: ToChild, signal: AbortSignal | undefined, hear: (note: Note) => void): Promise<LastAnswer>;
   /** Waits for its end. */
   end(): Promise<void>;
 }
@@ -127,14 +136,14 @@ function startWorker(file: string): CellWorker {
   const send = (message: ToChild): void => void (child.connected && child.send(message, () => {}));
   return {
     isAlive: () => ended === undefined && child.connected,
-    perform: (order, signal, progress) => new Promise((resolve) => {
+    perform: (order, signal, heard) => new Promise((resolve) => {
       const stop = (): void => send({ kind: 'stop' });
       const settle = (answer: LastAnswer): void => {
         child.off('message', hear);
         signal?.removeEventListener('abort', stop);
         resolve(answer);
       };
-      const hear = (message: FromChild): void => (message.kind === 'progress' ? progress(message.fraction) : settle(message));
+      const hear = (message: FromChild): void => (message.kind === 'progress' || message.kind === 'reuse' ? heard(message) : settle(message));
       child.on('message', hear);
       void closed.then(() => settle(signal?.aborted ? { kind: 'stopped' } : { kind: 'failed', message: `its process ended (${ended})${lastLine(errors)}` }));
       signal?.addEventListener('abort', stop);

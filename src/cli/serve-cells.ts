@@ -1,9 +1,8 @@
 import type { Cell } from '../experiments/cell.js';
-import { stageSettings, type PerformCellOptions } from '../experiments/perform-cell.js';
+import type { PerformCellOptions } from '../experiments/perform-cell.js';
 import type { FinishedRun } from '../experiments/run.js';
 import { messageOf, UserError } from '../errors.js';
 import { RunHeld } from '../training/run-lock.js';
-import { TrainingInterrupted } from '../training/train.js';
 import type { FromChild, ToChild } from './cell-messages.js';
 
 /** Performs a cell: `performCell`, or a stand-in in tests. */
@@ -40,24 +39,20 @@ export function serveCells(perform: CellPerformer): void {
   });
 }
 
-async function answer(perform: CellPerformer, { cell, command, root, fresh }: Extract<ToChild, { kind: 'perform' }>, signal: AbortSignal, send: (message: FromChild) => void): Promise<FromChild> {
-  const expected = expectedSteps(cell);
+async function answer(perform: CellPerformer, { cell, steps: expected, command, root, fresh }: Extract<ToChild, { kind: 'perform' }>, signal: AbortSignal, send: (message: FromChild) => void): Promise<FromChild> {
   let steps = 0, told = 0;
-  const step = (): void => {
-    steps++;
-    if (performance.now() - told < INTERVAL) return;
-    told = performance.now();
-    send({ kind: 'progress', fraction: Math.min(1, steps / expected) });
-  };
   try {
-    const { reused, folder, summary } = await perform(cell, { command, root, fresh, signal, threads: 1, listen: () => ({ step }) });
+    const step = (): void => {
+      steps++;
+      if (performance.now() - told < INTERVAL) return;
+      told = performance.now();
+      send({ kind: 'progress', fraction: Math.min(1, steps / expected) });
+    };
+    const { reused, folder, summary } = await perform(cell, { command, root, fresh, signal, threads: 1, listen: (name) => ({ step, reuse: (reason) => send({ kind: 'reuse', text: `${name}: ${reason}` }) }) });
     return { kind: 'finished', reused, folder, summary };
   } catch (error) {
-    if (error instanceof TrainingInterrupted) return { kind: 'stopped' };
+    if (error instanceof Error && error.name === 'TrainingInterrupted') return { kind: 'stopped' };
     if (error instanceof RunHeld) return { kind: 'held', message: error.message };
     return { kind: 'failed', message: error instanceof UserError || !process.env.QDETR_DEBUG ? messageOf(error) : String((error as Error).stack) };
   }
 }
-
-/** Steps of a cell's stages: two of a detector, one otherwise; runs before them (a teacher's, a backbone's) are not foreseen. */
-const expectedSteps = (cell: Cell): number => stageSettings(cell).steps * (cell.scope === 'detector' ? 2 : 1);
