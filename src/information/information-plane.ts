@@ -30,8 +30,9 @@ export interface InformationPlanePoint {
  * The paper contradicts itself here: Eq. 2.27 minimizes I(X; E) (the information bottleneck), while the text on the figure praises the method whose
  * points lie further right, at a larger I(X; E). So the horizontal place is reported and is no criterion of success; only the vertical one is.
  * Measured: on 400 MiniVOC images at 16 pixels the encoder of the project's trained small DETR leaves an error of 0.147, the same network before any
- * training 0.076, and the mean image 0.191: training for detection removes information about the image, as Eq. 2.27 wants it. Other seeds of split and
- * start shift all errors by 0.004 and keep the order; at 64 pixels they shift them by up to 0.02.
+ * training 0.076, and the mean image 0.191: training for detection removes information about the image, as Eq. 2.27 wants it. Another seed of split and
+ * start shifts these errors by up to 0.006, all in one direction, and keeps the order; at 64 pixels by up to 0.026, which can turn the order of two
+ * trained models around: compare at one seed, or over several.
  * @param ap50 on the test images, as a fraction
  * @param crossChecks also estimate as {@link informationCrossChecks} does
  * @throws UserError as `reconstructionInformation`
