@@ -4,15 +4,18 @@ import path from 'node:path';
 import test from 'ava';
 import { UserError } from '../../src/errors.js';
 import { drawFigures } from '../../src/figures/draw.js';
-import { figure212a, tauPoints } from '../../src/figures/figure-2.12a.js';
+import { figure211, printedPoints, progressPoints } from '../../src/figures/figure-2.11.js';
+import { figure212a } from '../../src/figures/figure-2.12a.js';
 import { figure212b, planePoints } from '../../src/figures/figure-2.12b.js';
 import { groupFor } from '../../src/figures/groups.js';
 import { paperValues } from '../../src/figures/paper-values.js';
+import { MODULE_GROUPS } from '../../src/training/run-record.js';
 import { compileFigure, figureToSvg, renderFigure, svgToPng, type Figure } from '../../src/figures/render.js';
 import type { RunSummaries } from '../../src/figures/run-summaries.js';
 import { METHODS } from '../../src/figures/style.js';
 import { table22Chart } from '../../src/figures/table-2.2-chart.js';
 import { table22 } from '../../src/figures/table-2.2.js';
+import { methodPoints, tauPoints } from '../../src/figures/tau-points.js';
 import { madeUpRun } from './summaries.js';
 
 const paper = paperValues();
@@ -26,14 +29,26 @@ const tauRuns = [1, 2].flatMap((seed) => [
 const planeRuns = ['Teacher', ...methods].map((method, i) =>
   madeUpRun({ artefact: ['figure-2.12b'], method, bits: '4-4-8', informationPlane: [2, 1].map((epoch) => ({ epoch, informationX: -0.2 + 0.01 * i + 0.02 * epoch, informationY: 0.2 * epoch })) }),
 );
+const stepRuns = [1, 2].flatMap((seed) => [
+  madeUpRun({ artefact: ['figure-2.11'], method: 'Real-valued', bits: '32-32-32', seed, ap50: 0.8, id: `real ${seed}` }),
+  ...['4-4-8', '3-3-8'].flatMap((bits, b) => MODULE_GROUPS.map((_, i) => madeUpRun({ artefact: ['figure-2.11'], groups: MODULE_GROUPS.slice(0, i + 1), bits, seed, ap50: 0.8 - 0.05 * (i + 1) * (b + 1) + 0.01 * seed, id: `${bits} ${i} ${seed}` }))),
+]);
+/** What `npm start` makes. */
+const transformer = { scope: 'transformer', scale: 'minutes', dataset: 'minivoc-64', artefact: ['table-2.2', 'figure-2.12a', 'figure-2.12b'], informationPlane: [{ epoch: 1, informationX: -0.1, informationY: 0.2 }, { epoch: 2, informationX: -0.12, informationY: 0.3 }] } as const;
+const startRuns = [
+  { method: 'Real-valued', bits: '32-32-32', ap50: 0.36 }, { method: 'Baseline', ap50: 0.15 }, { method: '+ DA + FQM (Q-DETR)', tau: 0.6, lambda: 2.5, ap50: 0.12 },
+  { method: 'Q-DETR, same slot', tau: 0.6, lambda: 2.5, ap50: 0.24, distillation: { matching: 'same-slot', selection: 'all' } },
+].map((run) => madeUpRun({ ...transformer, artefact: [...transformer.artefact], informationPlane: [...transformer.informationPlane], ...run }));
 const figures: Record<string, (runs: RunSummaries) => Figure> = {
   'table-2.2': (runs) => table22Chart(table22(paper, runs)),
+  'figure-2.11': (runs) => figure211(paper, runs),
   'figure-2.12a': (runs) => figure212a(paper, runs),
   'figure-2.12b': figure212b,
 };
-const all = [...tableRuns, ...tauRuns, ...planeRuns];
+const all = [...tableRuns, ...tauRuns, ...planeRuns, ...stepRuns];
 const states: Record<string, RunSummaries> = {
   full: { recorded: all, fresh: all.map((run) => ({ ...run, scale: 'minutes' as const })) },
+  started: { recorded: all, fresh: startRuns },
   partial: { recorded: [tableRuns[1], tauRuns[0], { ...planeRuns[1], informationPlane: planeRuns[1].informationPlane.slice(1) }], fresh: [] },
   'fresh only': { recorded: [], fresh: [tableRuns[2], tauRuns[4], planeRuns[0]] },
   empty: { recorded: [], fresh: [] },
@@ -68,6 +83,41 @@ test('the information plane keeps the colours that the paper names; the teacher 
   for (const { method, colour } of METHODS.slice(1, 6)) t.true(svg.includes(colour) && svg.includes(`>${method}<`), method);
 });
 
+test('runs with only the transformer at low bits are drawn in panels of their own, by name', async (t) => {
+  const tau = await figureToSvg(figures['figure-2.12a'](states.started));
+  for (const text of ['Recorded by this kit', 'Fresh, made here: only the transformer', 'Q-DETR, same slot', '24.0', '12.0', '15.0']) t.true(tau.includes(text), text);
+  const plane = await figureToSvg(figures['figure-2.12b']({ recorded: [], fresh: startRuns }));
+  for (const text of ['Fresh, made here: only the transformer', '>Q-DETR, same slot<', '>Real-valued<']) t.true(plane.includes(text), text);
+  const table = await figureToSvg(figures['table-2.2'](states.started));
+  for (const text of ['Only the transformer', 'The paper has', 'No runs of this kind', 'Q-DETR, same slot']) t.true(table.includes(text), text);
+  t.false((await figureToSvg(figures['table-2.2'](states.full))).includes('Only the transformer'));
+});
+
+test('points of single methods: without distillation at tau 1, matching that distils every query without a tau', (t) => {
+  const points = methodPoints(groupFor('figure-2.12a', startRuns, { scope: 'transformer' })!);
+  t.deepEqual(points.map(({ method, tau, lambda, mean }) => [method, tau, lambda, Math.round(mean)]), [['Baseline', 1, null, 15], ['+ DA + FQM (Q-DETR)', 0.6, 2.5, 12], ['Q-DETR, same slot', null, 2.5, 24]]);
+});
+
+test('the two readings of tau 0 are two points; the reference is + DA, and the real-valued model no point', (t) => {
+  const runs = [
+    ...tauRuns, madeUpRun({ ...a, method: '+ DA + full imitation', tau: 0, lambda: 1, ap50: 0.3 }), madeUpRun({ ...a, method: 'Baseline', ap50: 0.1 }),
+    madeUpRun({ ...a, method: 'Real-valued', bits: '32-32-32', ap50: 0.9 }), madeUpRun({ ...a, method: 'Q-DETR, same slot', tau: 0.6, lambda: 1, ap50: 0.9 }),
+  ];
+  const points = tauPoints(groupFor('figure-2.12a', runs)!);
+  t.is(points.length, 6);
+  t.deepEqual(points.filter(({ lambda, tau }) => lambda === 1 && tau === 0).map(({ isFullImitation, mean, n }) => [isFullImitation, Number(mean.toFixed(6)), n]), [[false, 51.5, 2], [true, 30, 1]]);
+  t.is(Number(points.find(({ lambda }) => lambda === null)!.mean.toFixed(6)), 54);
+});
+
+test('Fig. 2.11: the paper\'s ten values; runs by the groups that they quantize, those that skip one left out', (t) => {
+  const printed = printedPoints(paper);
+  t.deepEqual(printed.map(({ bits, step, mean }) => [bits, step, mean]).slice(0, 6), [[4, 0, 83.3], [4, 1, 82.2], [4, 2, 81.1], [4, 3, 79.3], [4, 4, 78.8], [3, 0, 83.3]]);
+  const points = progressPoints([...stepRuns, madeUpRun({ groups: ['encoder'], bits: '4-4-8', ap50: 0.1 })]);
+  t.deepEqual(points.map(({ bits, step, mean, n }) => [bits, step, Number(mean.toFixed(4)), n]), [
+    [4, 0, 80, 2], [4, 1, 76.5, 2], [4, 2, 71.5, 2], [4, 3, 66.5, 2], [4, 4, 61.5, 2], [3, 0, 80, 2], [3, 1, 71.5, 2], [3, 2, 61.5, 2], [3, 3, 51.5, 2], [3, 4, 41.5, 2],
+  ]);
+});
+
 test('points over tau: seeds averaged, no distillation at tau 1', (t) => {
   const points = tauPoints(groupFor('figure-2.12a', tauRuns)!);
   t.deepEqual(points.map(({ tau, lambda, n }) => [lambda, tau, n]), [[null, 1, 2], [1, 0, 2], [1, 0.6, 2], [2.5, 0, 2], [2.5, 0.6, 2]]);
@@ -100,9 +150,10 @@ test('drawFigures writes every file of every artefact, or those of one', async (
   const folder = mkdtempSync(path.join(tmpdir(), 'qdetr-figures-'));
   const files = await drawFigures({ only: 'figure-2.12b', runs: states.empty, folder });
   t.deepEqual(files.map((file) => path.basename(file)), ['figure-2.12b.vl.json', 'figure-2.12b.svg', 'figure-2.12b.png']);
-  await drawFigures({ runs: states.full, folder });
+  await drawFigures({ runs: states.full, observations: { recorded: [], fresh: [] }, folder });
   t.deepEqual(readdirSync(folder).sort(), [
-    'figure-2.12a.png', 'figure-2.12a.svg', 'figure-2.12a.vl.json', 'figure-2.12b.png', 'figure-2.12b.svg', 'figure-2.12b.vl.json',
+    'cvpr-table-2.json', 'cvpr-table-2.md', 'cvpr-table-3.json', 'cvpr-table-3.md',
+    ...['2.11', '2.12a', '2.12b', '2.8', '2.9'].flatMap((name) => ['png', 'svg', 'vl.json'].map((type) => `figure-${name}.${type}`)),
     'table-2.2.json', 'table-2.2.md', 'table-2.2.png', 'table-2.2.svg', 'table-2.2.vl.json',
   ]);
   const specification = JSON.parse(readFileSync(path.join(folder, 'table-2.2.vl.json'), 'utf8')) as { $schema: string };

@@ -94,3 +94,44 @@ test('JSON: the same cells, rounded, and the runs behind each column', (t) => {
   t.is(json.columns.fresh, null);
   t.deepEqual(json.cells.find(({ method, bits }) => method === 'Baseline' && bits === '2-2-8')!.recorded!.test, { mean: 83, n: 3, low: 74.043, high: 91.957 });
 });
+
+const only = { scope: 'transformer', scale: 'minutes', dataset: 'minivoc-64' } as const;
+const started = [
+  madeUpRun({ ...only, method: 'Real-valued', bits: '32-32-32', ap50: 0.36 }), madeUpRun({ ...only, ap50: 0.15, groups: ['encoder', 'decoder-attention', 'feed-forward'] }),
+  madeUpRun({ ...only, method: 'Q-DETR, same slot', ap50: 0.24, quantized: 'the transformer' }),
+];
+
+test('runs with only the transformer at low bits stand beside the table, never in its cells', (t) => {
+  const table = table22(paper, { recorded: seeds, fresh: [...started, madeUpRun({ ...only, scope: 'detector', ap50: 0.06 })] });
+  t.is(cellOf(table, 'Baseline', '2-2-8').fresh!.test.mean, 6);
+  t.is(cellOf(table, 'Real-valued', '32-32-32').fresh, null);
+  t.deepEqual(table.transformerOnly.cells.map(({ method, bits, recorded, fresh }) => [method, bits, recorded, Math.round(fresh!.test.mean)]), [
+    ['Real-valued', '32-32-32', null, 36], ['Baseline', '2-2-8', null, 15], ['Q-DETR, same slot', '2-2-8', null, 24],
+  ]);
+  t.is(table.transformerOnly.recorded, null);
+});
+
+test('runs that leave a module group real-valued, and post-training ones, answer no cell', (t) => {
+  const partial = [madeUpRun({ groups: ['backbone'] }), madeUpRun({ scope: 'post-training' })];
+  t.is(cellOf(table22(paper, { recorded: partial, fresh: [] }), 'Baseline', '2-2-8').recorded, null);
+});
+
+test('DETR\'s runs fill the table although SMCA-DETR\'s are larger and later; without any, SMCA-DETR\'s do', (t) => {
+  const smca = madeUpRun({ model: 'smca-detr', ap50: 0.9, finishedAt: '2026-11-24T08:00:00Z' }), detr = madeUpRun({ scale: 'minutes', ap50: 0.3 });
+  t.is(cellOf(table22(paper, { recorded: [smca, detr], fresh: [smca] }), 'Baseline', '2-2-8').recorded!.test.mean, 30);
+  const { fresh } = table22(paper, { recorded: [], fresh: [smca] });
+  t.is(fresh!.model, 'smca-detr');
+});
+
+test('markdown: a second table says what is quantized, and its runs are listed apart', (t) => {
+  const text = table22Markdown(table22(paper, { recorded: [], fresh: started }));
+  t.true(text.includes('## Fresh: transformer only, 2-2-8, scale minutes'));
+  t.true(text.includes('| 2-2-8 | Baseline | the transformer only: weights 2 bit, activations 2 bit, attention 8 bit | **15.0 (1 seed)** |  |'));
+  t.true(text.includes('| 2-2-8 | Q-DETR, same slot | the transformer | **24.0 (1 seed)** |  |'));
+  t.true(text.includes('| fresh, transformer only | 2-2-8 | Q-DETR, same slot |'));
+  t.true(text.includes('no run of the whole detector on this machine yet'));
+  t.is(text.match(/^\| (32-32-32|\d-\d-8) \|/gm)!.length, 13 + 3);
+  t.false(table22Markdown(table22(paper, { recorded: seeds, fresh: [] })).includes('transformer only'));
+  const json = JSON.parse(table22Json(table22(paper, { recorded: [], fresh: started }), paper)) as { transformerOnly: { columns: { fresh: { runs: string[] } }; cells: unknown[] } };
+  t.deepEqual([json.transformerOnly.columns.fresh.runs.length, json.transformerOnly.cells.length], [3, 3]);
+});
