@@ -1,6 +1,7 @@
 import type { Cell } from '../experiments/cell.js';
 import { cellTable } from '../experiments/cell-table.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
+import { stageSettings } from '../experiments/perform-cell.js';
 import { drawFigures } from '../figures/draw.js';
 import { paperValues } from '../figures/paper-values.js';
 import { freshSummaries, recordedSummaries } from '../figures/run-summaries.js';
@@ -22,6 +23,8 @@ export interface GridCommand {
   /** Folder of the figures. */
   out: string;
   fresh?: boolean;
+  /** Whether the reasons are told why runs are or are not used again. */
+  tellsReuse?: boolean;
 }
 
 /** `2 cells`, `1 cell`. */
@@ -32,12 +35,19 @@ export const counted = (n: number, what: string, many = `${what}s`): string => `
  * what failed and how to repeat it. The process's exit code is 1 where a cell failed, 130 where one was stopped.
  * @returns the figures' files; empty where no cell is finished
  */
-export async function performGrid(experiment: Experiment, cells: readonly Cell[], { processes, command, runs: root, out, fresh }: GridCommand): Promise<string[]> {
+export async function performGrid(experiment: Experiment, cells: readonly Cell[], { processes, command, runs: root, out, fresh, tellsReuse = false }: GridCommand): Promise<string[]> {
   const begun = performance.now(), progress = new GridProgress(experiment.name);
   console.log(`${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side. Ctrl-C is safe at any moment: the same command goes on from there.`);
+  const told = new Set<string>();
   const outcomes = await interruptible(
     (signal) => performCells(cells, {
-      processes, command, root, fresh, signal,
+      processes, command, root, fresh, signal, steps: expectedSteps,
+      reuse: (text) => {
+        if (!tellsReuse || told.has(text)) return;
+        told.add(text); // cells share runs
+        progress.clear();
+        console.log(`  ${text}.`);
+      },
       changed: (state, ended) => {
         if (ended && ended.state !== 'stopped') {
           progress.clear();
@@ -67,11 +77,13 @@ export async function performGrid(experiment: Experiment, cells: readonly Cell[]
   return files;
 }
 
+/** Steps of a cell's stages: two of a detector, one otherwise; runs before them (a teacher's, a backbone's) are not foreseen. */
+const expectedSteps = (cell: Cell): number => stageSettings(cell).steps * (cell.scope === 'detector' ? 2 : 1);
+
 /** How a cell ended, in a line. */
 function endLine(outcome: CellOutcome): string {
   const name = cellName(outcome.cell);
   if (outcome.state !== 'finished') return `${name}: ${outcome.state === 'failed' ? `failed: ${outcome.message}` : 'stopped'}`;
   const evaluation = finalEvaluation(outcome.summary, 'test');
-  const how = outcome.reused ? 'there already: source, settings, data, lock file and engine are unchanged' : formatDuration(outcome.seconds);
-  return `${name}: AP50 ${evaluation ? percent(evaluation.ap50) : 'not measured'} (${how})`;
+  return `${name}: AP50 ${evaluation ? percent(evaluation.ap50) : 'not measured'} (${outcome.reused ? 'there already' : formatDuration(outcome.seconds)})`;
 }

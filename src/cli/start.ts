@@ -38,7 +38,7 @@ async function start({ fresh, scale, model, set, runs, out }: StartCommandOption
   const cells = startExperiment.grid({ scale, family: model, seeds: [seed as number], changes });
   stageSettings(cells[0]);
   const command = ['npx qdetr start', `--scale ${scale}`, ...(model === 'detr' ? [] : [`--model ${model}`]), ...(set ? [`--set ${set.join(' ')}`] : [])].join(' ');
-  const files = await performGrid(startExperiment, cells, { processes: Math.min(MOST_PROCESSES, availableParallelism()), command, runs, out, fresh });
+  const files = await performGrid(startExperiment, cells, { processes: Math.min(MOST_PROCESSES, availableParallelism()), command, runs, out, fresh, tellsReuse: true });
   if (!process.exitCode) console.log(whatNext(files, out));
 }
 
