@@ -6,7 +6,7 @@ import { runSummaries } from '../figures/run-summaries.js';
 export function figuresCommand(program: Command): void {
   program
     .command('figures')
-    .description('redraw Table 2.2 and Fig. 2.12 from recorded and fresh runs')
+    .description('redraw the tables and figures of the paper from recorded and fresh runs')
     .option('--only <artefact>', `draw one of ${ARTEFACTS.join(', ')}`)
     .option('--out <folder>', 'where the files go', 'figures')
     .action(async (options: { only?: string; out: string }) => {

@@ -21,7 +21,7 @@ export interface ClaimRow {
   verdict: 'reproduced' | 'not reproduced' | 'undecided';
 }
 
-const CLAIM = 430, PLOT = 300, NUMBERS = 150, VERDICT = 170, GAP = 26;
+const CLAIM = 560, PLOT = 300, NUMBERS = 150, VERDICT = 170, GAP = 26;
 const SIZE = 15.5, SMALL = 13.5, LINE = 20, SMALL_LINE = 17.5;
 const VERDICTS: Readonly<Record<ClaimRow['verdict'], { colour: string; shape: string }>> = {
   reproduced: { colour: '#00735a', shape: 'circle' },
@@ -71,10 +71,10 @@ function row(claim: ClaimRow, top: number, isRuled: boolean): { layers: Layer[];
   const runs = wrapText(claim.runs, CLAIM, FONT_FILES[0], SMALL);
   const statistic = wrapText(claim.statistic, PLOT, FONT_FILES[0], SMALL);
   const left = statement.length * LINE + runs.length * SMALL_LINE + 4;
-  const plotTop = top + 14 + statistic.length * SMALL_LINE + 6;
-  const height = 14 + Math.max(left, statistic.length * SMALL_LINE + 6 + 46) + 14;
+  const isMeasured = claim.estimate !== null;
+  const height = 14 + Math.max(left, statistic.length * SMALL_LINE + (isMeasured ? 6 + 46 : 0)) + 14;
   const { colour, shape } = VERDICTS[claim.verdict];
-  const middle = plotTop + 16;
+  const middle = isMeasured ? top + 14 + statistic.length * SMALL_LINE + 6 + 16 : top + 14 + 9;
   return {
     height,
     layers: [
@@ -82,7 +82,7 @@ function row(claim: ClaimRow, top: number, isRuled: boolean): { layers: Layer[];
       words(statement, 0, top + 14, { fontSize: SIZE, fontWeight: 'bold', lineHeight: LINE, color: INK }),
       words(runs, 0, top + 18 + statement.length * LINE, { fontSize: SMALL, lineHeight: SMALL_LINE, color: QUIET }),
       words(statistic, AT.plot, top + 14, { fontSize: SMALL, lineHeight: SMALL_LINE, color: INK }),
-      ...plot(claim, middle, colour),
+      ...(isMeasured ? plot(claim, middle, colour) : []),
       words(valueText(claim), AT.numbers, middle - 9, { fontSize: SIZE, lineHeight: LINE, color: claim.estimate === null ? QUIET : INK }),
       { data: { values: [{}] }, mark: { type: 'point', filled: true, shape, size: 170, color: colour, opacity: 1 }, encoding: { x: { value: AT.verdict + 8 }, y: { value: middle } } },
       words([claim.verdict], AT.verdict + 24, middle, { fontSize: SIZE + 0.5, fontWeight: 'bold', color: colour, baseline: 'middle' }),

@@ -1,9 +1,9 @@
 import { MODULE_GROUPS, finalEvaluation, type RunScope, type RunSummary, type Scale } from '../training/run-record.js';
 
 /** What grouping needs to know of a run: keys that summaries and observations have. */
-export type GroupedRun = Pick<RunSummary, 'id' | 'artefact' | 'method' | 'bits' | 'model' | 'scale' | 'dataset' | 'seed' | 'recipe' | 'tau' | 'lambda' | 'scope' | 'groups' | 'finishedAt'>;
+export type GroupedRun = Pick<RunSummary, 'id' | 'artefact' | 'method' | 'bits' | 'model' | 'scale' | 'dataset' | 'seed' | 'recipe' | 'tau' | 'lambda' | 'scope' | 'groups' | 'finishedAt'> & Partial<Pick<RunSummary, 'experiment'>>;
 
-/** Runs that may be averaged with each other: the same scope, scale, data set and model. */
+/** Runs that may be averaged with each other: the same scope, scale, data set, model and protocol. */
 export interface RunGroup<R extends GroupedRun = RunSummary> {
   scope: RunScope;
   scale: Scale;
@@ -24,6 +24,9 @@ export function quantizedGroups(run: Pick<RunSummary, 'bits' | 'scope' | 'groups
   return MODULE_GROUPS.filter((group) => groups.includes(group));
 }
 
+/** How a run came about: runs of `npm start` and of `qdetr train` have other steps than those of experiments. */
+const protocolOf = ({ experiment }: GroupedRun): string => /^(start|train)\//.exec(experiment ?? '')?.[1] ?? 'experiment';
+
 /** Which runs {@link groupFor} may choose from. */
 export interface GroupWish {
   /** Default: the whole detector. */
@@ -34,9 +37,9 @@ export interface GroupWish {
 
 /**
  * The one group of runs that an artefact shows of those given; null where it has none. Runs of different scopes, scales, data
- * sets or models are never averaged or drawn together. DETR comes before SMCA-DETR (the artefacts of the book are DETR's); of
- * several groups the largest scale is shown, and of several of that scale the one of the run that finished last (a trial at
- * `smoke` hides nothing). In a cell, runs of another recipe (settings, start weights) than the last one are left out, and a
+ * sets, models or protocols (experiments, `npm start`, `qdetr train`) are never averaged or drawn together. DETR comes before
+ * SMCA-DETR (the artefacts of the book are DETR's); of several groups the largest scale is shown (a trial at `smoke` hides
+ * nothing), of several of that scale the one of an experiment, and of several of those the one of the run that finished last. In a cell, runs of another recipe (settings, start weights) than the last one are left out, and a
  * seed that was run again counts once, the last time.
  */
 export function groupFor<R extends GroupedRun>(artefact: string, runs: readonly R[], { scope = 'detector', model: wanted = () => true }: GroupWish = {}): RunGroup<R> | null {
@@ -44,12 +47,12 @@ export function groupFor<R extends GroupedRun>(artefact: string, runs: readonly 
   for (const run of runs) {
     const { scale, dataset, model } = run;
     if (!run.artefact.includes(artefact) || scopeOf(run) !== scope || !wanted(model)) continue;
-    const key = [scale, dataset, model].join('|');
+    const key = [scale, dataset, model, protocolOf(run)].join('|');
     const group = groups.get(key) ?? { scope, scale, dataset, model, runs: [] };
     group.runs.push(run);
     groups.set(key, group);
   }
-  const ranks = (group: RunGroup<R>): number[] => [Number(!isSmca(group.model)), SCALES.indexOf(group.scale), Math.max(...group.runs.map(finished))];
+  const ranks = (group: RunGroup<R>): number[] => [Number(!isSmca(group.model)), SCALES.indexOf(group.scale), Number(protocolOf(group.runs[0]) === 'experiment'), Math.max(...group.runs.map(finished))];
   const [best] = [...groups.values()].sort((a, b) => ranks(a).reduce((order, rank, i) => order || ranks(b)[i] - rank, 0));
   return best === undefined ? null : { ...best, runs: withoutReruns(best.runs) };
 }

@@ -116,6 +116,14 @@ test('runs that leave a module group real-valued, and post-training ones, answer
   t.is(cellOf(table22(paper, { recorded: partial, fresh: [] }), 'Baseline', '2-2-8').recorded, null);
 });
 
+test('runs of npm start or of qdetr train are not mixed with those of an experiment, which come first', (t) => {
+  const later = { finishedAt: '2026-11-24T08:00:00Z' };
+  const runs = [madeUpRun({ ap50: 0.5 }), madeUpRun({ ap50: 0.9, seed: 2, experiment: 'train/baseline-2-2-8', ...later }), madeUpRun({ method: 'Real-valued', bits: '32-32-32', experiment: 'start/real-valued', ...later })];
+  const table = table22(paper, { recorded: runs, fresh: runs.slice(1) });
+  t.deepEqual([cellOf(table, 'Baseline', '2-2-8').recorded!.test.mean, cellOf(table, 'Real-valued', '32-32-32').recorded], [50, null]);
+  t.is(table.fresh!.runs.length, 1);
+});
+
 test('DETR\'s runs fill the table although SMCA-DETR\'s are larger and later; without any, SMCA-DETR\'s do', (t) => {
   const smca = madeUpRun({ model: 'smca-detr', ap50: 0.9, finishedAt: '2026-11-24T08:00:00Z' }), detr = madeUpRun({ scale: 'minutes', ap50: 0.3 });
   t.is(cellOf(table22(paper, { recorded: [smca, detr], fresh: [smca] }), 'Baseline', '2-2-8').recorded!.test.mean, 30);
