@@ -1,8 +1,10 @@
 import type { Cell } from '../experiments/cell.js';
 import { cellTable } from '../experiments/cell-table.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
+import { needsObservations, observeRuns } from '../experiments/observe-runs.js';
 import { stageSettings } from '../experiments/perform-cell.js';
 import { drawFigures } from '../figures/draw.js';
+import { observationRecords } from '../figures/observation-records.js';
 import { paperValues } from '../figures/paper-values.js';
 import { freshSummaries, recordedSummaries } from '../figures/run-summaries.js';
 import { finalEvaluation } from '../training/run-record.js';
@@ -62,7 +64,8 @@ export async function performGrid(experiment: Experiment, cells: readonly Cell[]
   const runs = new Map(outcomes.flatMap((outcome) => (outcome.state === 'finished' ? [[outcome.cell, outcome.summary] as const] : [])));
   console.log(`\n${cellTable(experiment, cells, runs, paperValues())}\n`);
   const failed = outcomes.filter((outcome) => outcome.state === 'failed'), stopped = outcomes.filter(({ state }) => state === 'stopped');
-  const files = runs.size > 0 ? await drawFigures({ runs: { recorded: recordedSummaries(), fresh: freshSummaries(root) }, folder: out }) : [];
+  if (needsObservations(experiment)) await observeRuns([...runs.values()], root);
+  const files = runs.size > 0 ? await drawFigures({ runs: { recorded: recordedSummaries(), fresh: freshSummaries(root) }, observations: observationRecords({ fresh: root }), folder: out }) : [];
   if (files.length > 0) console.log(`Drawn: ${files.filter((file) => /\.(png|md)$/.test(file)).join(', ')}.`);
   if (failed.length > 0) {
     console.log(`${failed.length} failed; each with the command that repeats it:`);
