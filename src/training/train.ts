@@ -83,7 +83,7 @@ export async function train(task: TrainingTask, options: TrainOptions): Promise<
 }
 
 /** Sums depend on the order of what is summed, so that a start and a checkpoint (sorted by its file) must name everything in the same order. */
-function inOneOrder({ parameters, firstMoments, secondMoments, buffers }: TrainingState): TrainingState {
+export function inOneOrder({ parameters, firstMoments, secondMoments, buffers }: TrainingState): TrainingState {
   const sorted = (values: ParameterValues): ParameterValues => Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)));
   return { parameters: sorted(parameters), firstMoments: sorted(firstMoments), secondMoments: sorted(secondMoments), buffers: sorted(buffers) };
 }
