@@ -88,7 +88,7 @@ export function figure211(paper: PaperValues, runs: RunSummaries): Figure {
 function kitPanel(origin: Origin, group: RunGroup, points: readonly ProgressPoint[]): object {
   const how = group.scope === 'post-training' ? ', by calibration alone' : '';
   const title = `${origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here'}${how}`;
-  return panel(title, [`${datasetName(group.dataset)} test, ${modelName(group)}`, `scale '${group.scale}', ${seedsText(group.runs)}; ± 95 %`], points);
+  return panel(title, [`${datasetName(group.dataset)} test, ${modelName(group)}`, `scale '${group.scale}', ${seedsText(group.runs)}${points.some(({ low }) => low !== null) ? '; ± 95 %' : ''}`], points);
 }
 
 function panel(title: string, subtitle: string[], points: readonly ProgressPoint[]): object {
@@ -104,12 +104,12 @@ function panel(title: string, subtitle: string[], points: readonly ProgressPoint
   const places = spread(series.map((values) => pixel(values[values.length - 1].mean)), 22, HEIGHT);
   const layer = series.flatMap((values, i): Layer[] => {
     const { colour, shape } = SERIES.find(({ bits }) => bits === widths[i]) ?? { colour: INK, shape: 'cross' };
-    const data = { values: values.map((point) => ({ ...point, text: point.mean.toFixed(1) })) };
+    const data = { values: values.map((point, j) => ({ ...point, text: point.mean.toFixed(1), part: point.step - j })) }; // a missing step parts the line
     const row = { value: HEIGHT + NUMBERS.top + i * NUMBERS.row };
     const name = { values: [{ text: `${widths[i]} bits` }] };
     const last = values[values.length - 1];
     return [
-      { data, mark: { type: 'line', color: colour, strokeWidth: 3 }, encoding: { x: stepAxis(), y } },
+      { data, mark: { type: 'line', color: colour, strokeWidth: 3 }, encoding: { x: stepAxis(), y, detail: { field: 'part' } } },
       { data: { values: data.values.filter((point) => point.low !== null) }, mark: { type: 'rule', color: colour, strokeWidth: 2 }, encoding: { x: stepAxis(), y: { ...y, field: 'low' }, y2: { field: 'high' } } },
       { data: { values: data.values.filter((point) => point.step > 0) }, mark: { type: 'point', filled: true, color: colour, shape, size: 130, opacity: 1 }, encoding: { x: stepAxis(), y } },
       { data, mark: { type: 'text', color: colour, fontSize: 15, fontWeight: 'bold', baseline: 'middle' }, encoding: { x: stepAxis(), y: row, text: { field: 'text' } } },

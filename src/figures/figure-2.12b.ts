@@ -59,7 +59,7 @@ export function figure212b(runs: RunSummaries): Figure {
       text: 'Figure 2.12(b) · Information plane',
       subtitle: [
         'A curve per method over its checkpoints, the last one large. The paper prints none of its values: nothing here is the paper’s.',
-        'Colours as the paper names them; it names red twice, so the teacher is a darker red, dashed, with diamonds.',
+        'Colours as the paper names them; it names red twice, so the teacher is a darker red, dashed, with diamonds. Others are this kit’s choice.',
       ],
     },
     ...(lines.length > 1 ? { vconcat: lines.map((hconcat) => ({ hconcat })), spacing: 44 } : { hconcat: lines[0] ?? [emptyPanel()] }),

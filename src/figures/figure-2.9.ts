@@ -2,9 +2,10 @@ import type { AttentionMaps, ObservationRecord, ObservedPicture } from '../train
 import { datasetName, modelName } from './groups.js';
 import { observedGroup, type Observations, type ObservedGroup } from './observation-records.js';
 import { plainPng } from './picture.js';
-import type { Figure } from './render.js';
+import { FONT_FILES, type Figure } from './render.js';
 import type { Origin } from './run-summaries.js';
 import { CONFIG, FAINT, INK, QUIET, methodStyle, panelTitle, type Layer } from './style.js';
+import { textWidth } from './text-width.js';
 
 const SIDE = 192;
 const LABELS = 214;
@@ -128,18 +129,18 @@ function mapView(picture: ObservedPicture, { width, height, box: detected, truth
       opacity: { field: 'share', type: 'quantitative', legend: null, scale: { domain: [0, 1], range: [0.15, 0.95] } },
     },
   };
-  const overlap: Layer[] = reference === undefined ? [] : [words(`overlap ${Math.round(100 * commonShare(weights, reference))} %`)];
+  const overlap: Layer[] = reference === undefined ? [] : words(`overlap ${Math.round(100 * commonShare(weights, reference))} %`);
   return view([raster(picture, true), heat, box(truth, picture.size, TRUTH, 1.5), box(detected, picture.size, DETECTED, 1.5), ...overlap], title);
 }
 
 /** Sum over the cells of the smaller of two attention weights: 1 for equal maps, 0 for maps without a common cell. */
 export const commonShare = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, weight, i) => sum + Math.min(weight, b[i] ?? 0), 0);
 
-const words = (text: string): Layer => ({
-  data: { values: [{ text }] },
-  mark: { type: 'text', align: 'left', baseline: 'bottom', fontSize: 13, fontWeight: 'bold', color: 'white', stroke: INK, strokeWidth: 0.4 },
-  encoding: { x: { value: 6 }, y: { value: SIDE - 5 }, text: { field: 'text' } },
-});
+/** Words at the bottom left of a picture, on a ground of their own. */
+const words = (text: string): Layer[] => [
+  { data: { values: [{}] }, mark: { type: 'rect', color: INK, opacity: 0.8 }, encoding: { x: { value: 0 }, x2: { value: textWidth(text, FONT_FILES[1], 13) + 12 }, y: { value: SIDE - 21 }, y2: { value: SIDE } } },
+  { data: { values: [{ text }] }, mark: { type: 'text', align: 'left', baseline: 'bottom', fontSize: 13, fontWeight: 'bold', color: 'white' }, encoding: { x: { value: 6 }, y: { value: SIDE - 4 }, text: { field: 'text' } } },
+];
 
 function emptyPanel(): object {
   const width = LABELS + 4 * SIDE;

@@ -7,6 +7,16 @@ export interface PictureBox {
   box: readonly [number, number, number, number];
   label?: string;
   colour?: string;
+  /** Pixels of the drawn picture; default 3. */
+  thickness?: number;
+  isDashed?: boolean;
+}
+
+/** A line between two points of an image, in image pixels, with a dot at its end. */
+export interface PictureLine {
+  from: readonly [number, number];
+  to: readonly [number, number];
+  colour: string;
 }
 
 /** Colours that stay apart with the common kinds of colour blindness, for boxes without one. */
@@ -41,6 +51,8 @@ export interface Picture {
   width: number;
   height: number;
   boxes?: readonly PictureBox[];
+  /** Over the boxes, below their labels. */
+  lines?: readonly PictureLine[];
   caption?: string;
 }
 
@@ -73,17 +85,21 @@ export function pictureGrid(pictures: readonly Picture[], columns = 3, size = 25
   return svgToPng(`<svg xmlns="http://www.w3.org/2000/svg" ${frame}><rect ${frame} fill="white"/>${cells.join('')}</svg>`, 1);
 }
 
-function drawPicture({ rgb, width, height, boxes = [] }: Picture, size: number): { svg: string; width: number; height: number } {
+function drawPicture({ rgb, width, height, boxes = [], lines = [] }: Picture, size: number): { svg: string; width: number; height: number } {
   const zoom = Math.max(1, Math.round(size / width));
   const image = plainPng(rgb, width, height).toString('base64');
   const inks = boxes.map(({ colour }, i) => colour ?? COLOURS[i % COLOURS.length]);
   const frames = boxes.map(
-    ({ box: [x0, y0, x1, y1] }, i) =>
-      `<rect x="${zoom * x0}" y="${zoom * y0}" width="${zoom * (x1 - x0)}" height="${zoom * (y1 - y0)}" fill="none" stroke="${inks[i]}" stroke-width="3"/>`,
+    ({ box: [x0, y0, x1, y1], thickness = 3, isDashed = false }, i) =>
+      `<rect x="${zoom * x0}" y="${zoom * y0}" width="${zoom * (x1 - x0)}" height="${zoom * (y1 - y0)}" fill="none" stroke="${inks[i]}" stroke-width="${thickness}"${isDashed ? ' stroke-dasharray="7 5"' : ''}/>`,
   );
+  const strokes = lines.map(({ from: [x0, y0], to: [x1, y1], colour }) => {
+    const ends = `x1="${zoom * x0}" y1="${zoom * y0}" x2="${zoom * x1}" y2="${zoom * y1}" stroke-linecap="round"`;
+    return `<line ${ends} stroke="white" stroke-width="6"/><line ${ends} stroke="${colour}" stroke-width="3"/><circle cx="${zoom * x1}" cy="${zoom * y1}" r="5.5" fill="${colour}" stroke="white" stroke-width="1.5"/>`;
+  });
   const tags = boxes.flatMap(({ box: [x0, y0], label }, i) => (label === undefined ? [] : [tag(label, inks[i], zoom * x0, zoom * y0, zoom * width)]));
   const frame = `width="${zoom * width}" height="${zoom * height}"`;
-  const svg = `<image ${frame} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${[...frames, ...tags].join('')}`;
+  const svg = `<image ${frame} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${[...frames, ...strokes, ...tags].join('')}`;
   return { svg, width: zoom * width, height: zoom * height };
 }
 
