@@ -1,6 +1,6 @@
 import test from 'ava';
 import sharp from 'sharp';
-import { pictureGrid, pictureWithBoxes, plainPng } from '../../src/figures/picture.js';
+import { pictureGrid, pictureWithBoxes, plainPng, type Picture, type PictureBox } from '../../src/figures/picture.js';
 
 const pixels = async (png: Buffer) => sharp(png).removeAlpha().raw().toBuffer({ resolveWithObject: true });
 
@@ -40,4 +40,20 @@ test('several pictures make a grid with captions', async (t) => {
   t.deepEqual([info.width, info.height], [2 * 20 + 12, 2 * (20 + 24) + 12]);
   const at = (x: number, y: number): number[] => [...data.subarray(3 * (info.width * y + x), 3 * (info.width * y + x) + 3)];
   t.deepEqual([at(5, 5), at(26, 5), at(40, 5), at(5, 60), at(40, 60)], [[255, 0, 0], [255, 255, 255], [0, 0, 255], [255, 0, 0], [255, 255, 255]]);
+});
+
+test('boxes may be thin or dashed; a line with a dot at its end lies over them', async (t) => {
+  const grey = { rgb: new Uint8Array(4 * 4 * 3).fill(128), width: 4, height: 4 };
+  const draw = (picture: Omit<Picture, 'rgb' | 'width' | 'height'>) => pixels(pictureGrid([{ ...grey, ...picture }], 1, 80));
+  const box = { box: [1, 1, 3, 3], colour: '#ff0000' } as const;
+  const shades = async (boxes: PictureBox[]): Promise<number[]> => {
+    const { data } = await draw({ boxes });
+    return Array.from({ length: 40 }, (_, y) => data[3 * (80 * (20 + y) + 20)]); // red along the left edge, at x 1 * 20
+  };
+  t.true((await shades([box])).every((red) => red === 255));
+  t.true((await shades([{ ...box, isDashed: true }])).some((red) => red === 128));
+  t.true((await shades([{ ...box, thickness: 1 }])).every((red) => red > 128 && red < 255)); // half of the pixel
+  const { data } = await draw({ boxes: [box], lines: [{ from: [0.5, 2], to: [3.5, 2], colour: '#0000ff' }] });
+  const at = (x: number, y: number): number[] => [...data.subarray(3 * (80 * y + x), 3 * (80 * y + x) + 3)];
+  t.deepEqual([at(20, 40), at(70, 43), at(20, 47), at(40, 60)], [[0, 0, 255], [0, 0, 255], [255, 0, 0], [255, 0, 0]]);
 });
