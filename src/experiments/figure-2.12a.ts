@@ -33,7 +33,7 @@ function cellsOf(options: GridOptions, bits: string, seed: number): Cell[] {
 /** Fig. 2.12(a) (CVPR Fig. 5(a)): AP50 over tau and lambda. */
 export const figure212aExperiment: Experiment = {
   name: 'figure-2.12a',
-  answers: 'Fig. 2.12(a): AP50 over tau and lambda: is selecting queries necessary, and which pair is best?',
+  answers: 'Fig. 2.12(a): AP50 over tau and lambda: whether selecting queries is necessary, and which pair is best',
   artefact: 'figure-2.12a',
   protocol: [
     'The baseline with DA, distilled with each tau and lambda of the grid at 4-4-8, as the paper ran it (--bits changes that); tau = 1 keeps no query, is the same for every lambda and is trained once, without distillation.',

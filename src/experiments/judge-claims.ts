@@ -99,7 +99,7 @@ export function claimRows(judgements: readonly Judgement[]): ClaimRow[] {
   return judgements.map(({ claim, runs, differences, verdict, reason }) => {
     const { name, interval } = weakest(differences) ?? { name: '', interval: null };
     return {
-      claim: claim.statement, statistic: differences.length > 1 && interval !== null ? `weakest of ${differences.length}: ${name}` : name, runs: `${claim.where}. ${runs ? `${runs.text}: ` : ''}${reason}`,
+      claim: claim.statement, statistic: differences.length > 1 && interval !== null ? `weakest of ${differences.length}: ${name}` : name, runs: `${claim.where}; ${runs ? `${runs.text}: ` : ''}${reason}`,
       estimate: interval?.mean ?? null, low: interval?.low ?? null, high: interval?.high ?? null, threshold: 0, side: 'above', verdict,
     };
   });
