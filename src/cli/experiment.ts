@@ -89,9 +89,13 @@ function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope,
   return wanted;
 }
 
-/** Cells with changes in their distillation; those without one stay as they are. */
+/** Cells with changes in their distillation, which their method's name then says; those without one stay as they are. */
 function withDistillation(cells: readonly Cell[], changes: Readonly<Record<string, unknown>>, teacher?: string): Cell[] {
-  return cells.map((cell) => (cell.distillation === null ? cell : { ...cell, distillation: resolveDistillation({ ...cell.distillation, ...changes }, '--distillation'), teacher: teacher ?? cell.teacher }));
+  const words = [...Object.entries(changes).map(([key, value]) => `${key} ${String(value)}`), ...(teacher === undefined ? [] : [`teacher ${teacher}`])];
+  if (words.length === 0) return [...cells];
+  return cells.map((cell) => (cell.distillation === null ? cell : {
+    ...cell, method: `${cell.method} (${words.join(', ')})`, distillation: resolveDistillation({ ...cell.distillation, ...changes }, '--distillation'), teacher: teacher ?? cell.teacher,
+  }));
 }
 
 function wholeNumber(option: string, text: string): number {

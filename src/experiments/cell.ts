@@ -2,6 +2,7 @@ import type { DistillationSettings } from '../distillation/settings.js';
 import type { AlignmentSettings } from '../models/distribution-alignment.js';
 import type { ModuleGroup, PolicyPreset } from '../models/quantization-policy.js';
 import type { Family, ModelScale } from '../models/settings.js';
+import type { WeightStart } from '../quantizer/calibration.js';
 import type { PostTrainingMethod } from '../quantizer/post-training.js';
 
 /** Where the student's transformer starts: fresh (the paper's), its own trained real-valued weights, the teacher's. */
@@ -33,6 +34,8 @@ export interface Cell {
   seed: number;
   /** Weights and activations at their start, and whether activations have an offset (LSQ+, the paper's Baseline) or not (LSQ); Percentile and VT-PTQ are post-training. */
   quantizer: PostTrainingMethod;
+  /** Where learned weight scales start: LSQ's rule (decision A4), or the least squared error. */
+  weightStart: WeightStart;
   preset: PolicyPreset;
   /** Groups of Fig. 2.11 that are quantized. */
   groups: readonly ModuleGroup[];

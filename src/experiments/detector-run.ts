@@ -8,7 +8,7 @@ import type { Quantization } from '../models/forward.js';
 import { initialDetectorParameters } from '../models/initial-parameters.js';
 import { MODULE_GROUPS, quantizationPolicy, type ModuleGroup, type PolicyPreset } from '../models/quantization-policy.js';
 import type { DetectorSettings, ModelScale } from '../models/settings.js';
-import type { QuantizerMethod } from '../quantizer/calibration.js';
+import type { QuantizerMethod, WeightStart } from '../quantizer/calibration.js';
 import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { RandomStream } from '../tensor/random.js';
@@ -118,6 +118,8 @@ export interface DetectorRunOptions {
   groups?: readonly ModuleGroup[];
   preset?: PolicyPreset;
   quantizer?: QuantizerMethod;
+  /** Where weight scales start; default `LSQ` (decision A4). */
+  weightStart?: WeightStart;
   alignment?: AlignmentSettings | null;
   distillation?: { settings: DistillationSettings; teacher: RunTeacher } | null;
   /** Where the transformer starts, for the record. */
@@ -128,7 +130,7 @@ export interface DetectorRunOptions {
 
 /** A detector, real-valued or quantized: trained on MiniVOC, evaluated on `val` while it goes on and on `test` and `test-unseen` at the end. */
 export function detectorRun(options: DetectorRunOptions): ExperimentRun {
-  const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from, quantizer = 'LSQ+', preset = 'paper', alignment = null, distillation = null, studentStart, informationPoints = 0 } = options;
+  const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from, quantizer = 'LSQ+', weightStart = 'LSQ', preset = 'paper', alignment = null, distillation = null, studentStart, informationPoints = 0 } = options;
   const scope = options.scope ?? 'detector', groups = quantizedGroups(options);
   const isQuantized = groups.length > 0;
   return {
@@ -141,7 +143,7 @@ export function detectorRun(options: DetectorRunOptions): ExperimentRun {
     },
     protocol: {
       model, batchStatistics, startsFrom: from?.id ?? null, trainedGroups: from?.trainedGroups ?? [], sizes: Object.fromEntries(Object.entries(data).map(([split, d]) => [split, (d as MiniVoc).length])),
-      scope, groups, quantizer, preset, alignment, distillation: distillation?.settings ?? null, teacher: distillation?.teacher.id ?? null, teacherModel: distillation?.teacher.model ?? null, informationPoints,
+      scope, groups, quantizer, weightStart, preset, alignment, distillation: distillation?.settings ?? null, teacher: distillation?.teacher.id ?? null, teacherModel: distillation?.teacher.model ?? null, informationPoints,
     },
     dataHashes: Object.values(data).map((d: MiniVoc) => d.dataHash),
     task: () => detectorTask(options),
@@ -211,9 +213,9 @@ function takeOver(own: ParameterValues, others: ParameterValues = {}): Parameter
 
 /** Everything that the training starts with: see `studentParameters`. */
 function startParameters(weights: ParameterValues, options: DetectorRunOptions): Promise<ParameterValues> {
-  const { model, training, data, from, quantizer = 'LSQ+', alignment = null, distillation = null, preset, bits } = options;
+  const { model, training, data, from, quantizer = 'LSQ+', weightStart = 'LSQ', alignment = null, distillation = null, preset, bits } = options;
   const precision = parsePrecision(bits);
   const before = from?.trainedGroups && { parameters: from.parameters, groups: from.trainedGroups, quantization: quantizationPolicy({ precision, preset, groups: from.trainedGroups }) };
-  const design = { model, quantization: quantizationOf(options), quantizer, alignment, distillation };
+  const design = { model, quantization: quantizationOf(options), quantizer, weightStart, alignment, distillation };
   return studentParameters(weights, design, calibrationPass(model, data.train, training.seed), training.seed, before);
 }

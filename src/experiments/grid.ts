@@ -2,6 +2,7 @@ import { PAPER_DISTILLATION, type DistillationSettings } from '../distillation/s
 import { PAPER_ALIGNMENT, type AlignmentSettings } from '../models/distribution-alignment.js';
 import { MODULE_GROUPS } from '../models/quantization-policy.js';
 import type { Family, ModelScale } from '../models/settings.js';
+import type { WeightStart } from '../quantizer/calibration.js';
 import { formatPrecision, REAL } from '../quantizer/precision.js';
 import type { PaperValues } from '../figures/paper-values.js';
 import type { Cell, StudentStart } from './cell.js';
@@ -73,12 +74,18 @@ export const REAL_BITS = formatPrecision(REAL);
 export const studentStartOf = (scale: ModelScale): StudentStart => (scale === 'minutes' ? 'own' : 'fresh');
 
 /**
+ * Where weight scales start at a scale. Decision A4 is LSQ's rule, 2 mean|w| / sqrt(Qp), which at 2 bits lies about 1.6 times above the least squared
+ * error; scales that are learned for long forget it. At `minutes` they are not: weights start at the least error there, in every method.
+ */
+export const weightStartOf = (scale: ModelScale): WeightStart => (scale === 'minutes' ? 'least-error' : 'LSQ');
+
+/**
  * A cell of the paper's protocol but for `own`: the Baseline, that is LSQ+ in all groups of modules, placed by decisions A6-A8; two stages (of a
  * detector), the same for every method (A20); the teacher that comes with the project.
  */
 export function paperCell({ family, scale, scope = 'detector', studentStart = studentStartOf(scale), changes = {} }: GridOptions, seed: number, own: Partial<Cell> & Pick<Cell, 'experiment' | 'artefact' | 'method' | 'bits'>): Cell {
   return {
-    family, scale, scope, seed, quantizer: 'LSQ+', preset: 'paper', groups: MODULE_GROUPS, alignment: null, distillation: null,
+    family, scale, scope, seed, quantizer: 'LSQ+', weightStart: weightStartOf(scale), preset: 'paper', groups: MODULE_GROUPS, alignment: null, distillation: null,
     teacher: 'shipped', studentStart, informationPoints: 0, changes, ...own,
   };
 }

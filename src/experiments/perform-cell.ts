@@ -31,7 +31,7 @@ export const stageSettings = ({ scale, seed, changes }: Pick<Cell, 'scale' | 'se
 /** What a stage differs in from the scale's preset. */
 const STAGE: Readonly<Record<Cell['scale'], Partial<TrainingSettings>>> = {
   smoke: {},
-  minutes: { steps: 800, evaluationInterval: 800 },
+  minutes: { steps: 500, learningRate: 1e-3, evaluationInterval: 500 },
   gpu: {},
 };
 
@@ -48,13 +48,13 @@ export async function performCell(cell: Cell, { listen, ...options }: PerformCel
   const model = modelOf(cell.scale, cell.family), data = dataOf(model, cell), training = stageSettings(cell);
   const own = await realValuedWeights(cell, data, perform, options.root);
   const teacher = cell.distillation === null ? null : await teacherWeights(cell, own, data, perform, options.root);
-  const { experiment, artefact, method, bits, scale, scope, preset, quantizer, alignment, informationPoints, studentStart, groups } = cell;
+  const { experiment, artefact, method, bits, scale, scope, preset, quantizer, weightStart, alignment, informationPoints, studentStart, groups } = cell;
   const name = `${method} ${bits}`;
   const at = `${experiment}/${slug(method)}-${bits}`;
   if (scope === 'post-training') return perform(postTrainingRun(cell, own, data, training), name);
   if (quantizer === 'VT-PTQ') throw new UserError(`quantizer VT-PTQ with scope ${scope}: choose scope post-training`);
   const shared: Omit<DetectorRunOptions, 'experiment' | 'artefact' | 'from'> = {
-    method, bits, scale, model, training, data, batchStatistics: true, scope, preset, quantizer, alignment, studentStart,
+    method, bits, scale, model, training, data, batchStatistics: true, scope, preset, quantizer, weightStart, alignment, studentStart,
     distillation: cell.distillation && teacher ? { settings: cell.distillation, teacher } : null,
   };
   const start = studentWeights(cell, own, teacher);

@@ -8,7 +8,7 @@ import { realValued, type Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import { moduleGroup, type ModuleGroup } from '../models/quantization-policy.js';
 import type { DetectorSettings } from '../models/settings.js';
-import { createCalibration, type QuantizerMethod } from '../quantizer/calibration.js';
+import { createCalibration, type QuantizerMethod, type WeightStart } from '../quantizer/calibration.js';
 import type { Observer } from '../quantizer/observer.js';
 import { isQuantizerParameter } from '../quantizer/scales.js';
 import { useBackend } from '../tensor/backend.js';
@@ -57,6 +57,7 @@ export interface StudentDesign {
   model: DetectorSettings;
   quantization: Quantization;
   quantizer: QuantizerMethod;
+  weightStart: WeightStart;
   alignment: AlignmentSettings | null;
   distillation: { settings: DistillationSettings; teacher: { model: DetectorSettings } } | null;
 }
@@ -73,7 +74,7 @@ export interface TrainedStage {
  * distillation. What the stage before has trained is taken over; the rest is calibrated on the model as that stage left it (decision A4).
  * @param weights of the model, by name
  */
-export async function studentParameters(weights: ParameterValues, { model, quantization, quantizer, alignment, distillation }: StudentDesign, calibration: CalibrationPass, seed: number, before?: TrainedStage): Promise<ParameterValues> {
+export async function studentParameters(weights: ParameterValues, { model, quantization, quantizer, weightStart, alignment, distillation }: StudentDesign, calibration: CalibrationPass, seed: number, before?: TrainedStage): Promise<ParameterValues> {
   const isTrained = (name: string): boolean => {
     if (!isQuantizerParameter(name)) return isAlignmentParameter(name) || name === MAP_PARAMETER;
     const group = moduleGroup(name);
@@ -87,7 +88,7 @@ export async function studentParameters(weights: ParameterValues, { model, quant
   if (quantization === realValued) return { ...map, ...aligned };
   const { observe, quantizerParameters } = createCalibration();
   await calibration(aligned, quantizationBefore, observe);
-  return { ...map, ...quantizerParameters(quantization, quantizer), ...aligned };
+  return { ...map, ...quantizerParameters(quantization, quantizer, { weights: weightStart }), ...aligned };
 }
 
 const entries = (values: ParameterValues, isWanted: (name: string) => boolean): ParameterValues => Object.fromEntries(Object.entries(values).filter(([name]) => isWanted(name)));

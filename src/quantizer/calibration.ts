@@ -15,12 +15,17 @@ import { ValueHistogram } from './value-histogram.js';
  */
 export type QuantizerMethod = 'LSQ' | 'LSQ+' | 'Percentile' | 'Min-max';
 
+/** Where learned weight scales start: `LSQ` 2 mean|w| / sqrt(Qp) of each output channel (decision A4), `least-error` the least squared error of each. */
+export type WeightStart = 'LSQ' | 'least-error';
+
 /** What a method may be told. */
 export interface QuantizerMethodOptions {
   /** `Percentile`: which one, in per cent; default 99.999. */
   percentile?: number;
   /** `LSQ`: the unsigned grid for values that are never negative, the default; else the signed grid everywhere. */
   unsigned?: boolean;
+  /** `LSQ` and `LSQ+`: where weight scales start; default `LSQ`. */
+  weights?: WeightStart;
 }
 
 /** A calibration under way: what it observes, and the quantizer parameters that follow. */
@@ -91,11 +96,15 @@ function scaleAxis(quantizer: string, values: Tensor): number | null {
   return 1;
 }
 
-function initialParameters(quantizer: string, seen: readonly ValueHistogram[], bits: number, method: QuantizerMethod, { percentile, unsigned = true }: QuantizerMethodOptions): ParameterValues {
+function initialParameters(quantizer: string, seen: readonly ValueHistogram[], bits: number, method: QuantizerMethod, { percentile, unsigned = true, weights = 'LSQ' }: QuantizerMethodOptions): ParameterValues {
   const vector = (values: number[]) => ({ shape: [values.length], data: Float32Array.from(values) });
   const kind = kindOf(quantizer), range = levels(bits);
   const learned = method === 'LSQ' || method === 'LSQ+';
-  if (kind === 'weight') return { [`${quantizer}.scale`]: vector(learned ? weightScales(seen, range.highest) : seen.map((h) => symmetricScale(largestMagnitude(h), range))) };
+  if (kind === 'weight') {
+    const byLsq = weightScales(seen, range.highest);
+    const scales = !learned ? seen.map((h) => symmetricScale(largestMagnitude(h), range)) : weights === 'LSQ' ? byLsq : seen.map((h, i) => (h.sumOfMagnitudes > 0 ? searchScale(h, range) : byLsq[i]));
+    return { [`${quantizer}.scale`]: vector(scales) };
+  }
   if (method === 'LSQ') {
     const isUnsigned = unsigned && seen.every((histogram) => histogram.min >= 0);
     const grid = levels(bits, !isUnsigned);
