@@ -21,14 +21,16 @@ const SHAPES = ['circle', 'square', 'triangle-up', 'diamond', 'triangle-down', '
 export function figure212a(paper: PaperValues, runs: RunSummaries): Figure {
   const panels = ORIGINS.flatMap((origin) => {
     const group = groupFor('figure-2.12a', runs[origin]);
-    return group === null || tauPoints(group).length === 0 ? [] : [kitPanel(origin, group)];
+    return group === null ? [] : byBits(group).flatMap((part) => (tauPoints(part).length === 0 ? [] : [kitPanel(origin, part)]));
   });
   const isTwoWays = [...runs.recorded, ...runs.fresh].some((run) => run.artefact.includes('figure-2.12a') && run.method === FULL_IMITATION);
   const only = ORIGINS.flatMap((origin) => {
-    const group = groupFor('figure-2.12a', runs[origin], { scope: 'transformer' });
-    const points = group === null ? [] : methodPoints(group);
-    if (group === null || points.length === 0) return [];
-    return [isGrid(group) ? kitPanel(origin, group) : transformerPanel(origin, group, points)];
+    const whole = groupFor('figure-2.12a', runs[origin], { scope: 'transformer' });
+    return whole === null ? [] : byBits(whole).flatMap((group) => {
+      const points = methodPoints(group);
+      if (points.length === 0) return [];
+      return [isGrid(group) ? kitPanel(origin, group) : transformerPanel(origin, group, points)];
+    });
   });
   const first = [paperPanel(paper), ...(panels.length > 0 ? panels : only.length > 0 ? only : [emptyPanel()])];
   return {
@@ -49,6 +51,12 @@ export function figure212a(paper: PaperValues, runs: RunSummaries): Figure {
 }
 
 const ORIGINS = ['recorded', 'fresh'] as const;
+
+/** A group's runs of each bit-width, which have a panel each; real-valued ones are in none. */
+function byBits(group: RunGroup): RunGroup[] {
+  const widths = [...new Set(group.runs.map(({ bits }) => bits))].filter((bits) => bits !== '32-32-32');
+  return widths.map((bits) => ({ ...group, runs: group.runs.filter((run) => run.bits === bits) }));
+}
 
 function paperPanel(paper: PaperValues): object {
   const { bits, dataset, points } = paper.figure_2_12a;

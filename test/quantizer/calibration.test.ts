@@ -122,3 +122,26 @@ test('names of scales and offsets', (t) => {
   t.true(isQuantizerParameter('a.q_quantizer.offset') && isQuantizerParameter('a.q_quantizer.scale'));
   t.false(isQuantizerParameter('a.weight'));
 });
+
+test('weights start at the least squared error where that is asked for, each output channel at its own; a channel of zeros as LSQ has it', async (t) => {
+  await useBackend('wasm');
+  const { observe, quantizerParameters } = createCalibration();
+  // 2 bits, levels -2 to 1: a channel of +-3 and 0 is met exactly by alpha = 3; LSQ's rule gives 2 mean|w| = 4.
+  observe('m.weight_quantizer', tf.tensor2d([[3, -3, 0], [0, 0, 0]]));
+  const bits: Precision = { weightBits: 2, activationBits: 2, attentionBits: 8 };
+  const scales = (weights: 'LSQ' | 'least-error'): number[] => Array.from(quantizerParameters(bits, 'LSQ+', { weights })['m.weight_quantizer.scale'].data);
+  const [byLsq, byError] = [scales('LSQ'), scales('least-error')];
+  t.deepEqual([byLsq[0], byLsq[1]], [4, 2]);
+  t.true(Math.abs(byError[0] - 3) < 0.01, String(byError[0]));
+  t.is(byError[1], 2);
+});
+
+test('the least error of a weight is never above that of LSQ\'s rule', (t) => {
+  t.notThrows(() => fc.assert(fc.property(fc.array(fc.float({ min: -2, max: 2, noNaN: true }), { minLength: 4, maxLength: 60 }), fc.constantFrom(2, 3, 4), (values, bits) => {
+    const histogram = histogramOf(Float32Array.from(values)), range = levels(bits);
+    if (histogram.sumOfMagnitudes === 0) return true;
+    const error = (scale: number): number => meanSquaredError(histogram, { scale, offset: 0 }, range);
+    const byLsq = (2 * histogram.sumOfMagnitudes) / histogram.total / Math.sqrt(range.highest);
+    return error(searchScale(histogram, range)) <= 1.02 * error(byLsq) + 1e-6;
+  }), { numRuns: 200, seed: 5 }));
+});
