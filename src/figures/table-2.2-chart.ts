@@ -181,7 +181,7 @@ function panelView(rowsOf: Section, content: Panel): object {
 export function table22Chart(table: Table22): Figure {
   const rowsOf = section(table.cells);
   const only = table.transformerOnly;
-  const noFresh = only.fresh === null ? ['No fresh run yet:', "'npm start'", 'makes one.'] : ['No fresh run', 'of the whole', 'detector yet.'];
+  const noFresh = ['No fresh runs of the', 'whole detector yet:', 'npx qdetr experiment', 'table-2.2'];
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
     title: {

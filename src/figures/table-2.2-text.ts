@@ -41,7 +41,7 @@ export function table22Markdown(table: Table22): string {
 
 /** What stands in for fresh runs of the whole detector. */
 const freshRemedy = ({ transformerOnly }: Table22): string =>
-  transformerOnly.fresh === null ? 'no run on this machine yet; `npm start` makes one.' : 'no run of the whole detector on this machine yet; the transformer-only ones stand below the table.';
+  `no run of the whole detector on this machine yet: \`npx qdetr experiment table-2.2\` makes them; ${transformerOnly.fresh === null ? '`npm start` makes others, of the transformer alone.' : 'those of the transformer only stand below the table.'}`;
 
 /** The second table: runs with a real-valued, fixed backbone. Empty where there are none. */
 function transformerSection({ cells, ...origins }: TransformerOnly): string[] {
