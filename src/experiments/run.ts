@@ -89,7 +89,7 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
     const loaded = loadCheckpoint(folder, id);
     const { parameters, buffers, counters } = loaded?.checkpoint ?? {};
     if (counters?.step === steps) return { id, folder, summary: finished, parameters: { ...parameters, ...buffers }, reused: true };
-    listener?.reuse?.(loaded?.note ?? `${folder} has a summary, but no checkpoint of step ${steps}: the run goes on`);
+    listener?.reuse?.(loaded?.note ?? `${folder} has a summary, but no checkpoint of step ${steps}: training goes on`);
   }
   const parameters = await timed(folder, async () => (run.task ? train(await run.task(), { folder, runId: id, settings: run.training, listener, signal, threads }) : measured(run, folder, id, listener)));
   const evaluations = evaluationsOf(folder);

@@ -1,0 +1,48 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test from 'ava';
+import type { Cell } from '../../src/experiments/cell.js';
+import { methodParts, paperCell, Q_DETR, type GridOptions } from '../../src/experiments/grid.js';
+import { performCell, stageSettings } from '../../src/experiments/perform-cell.js';
+import { UserError } from '../../src/errors.js';
+import { readRun } from '../../src/training/run-folder.js';
+
+const root = mkdtempSync(path.join(tmpdir(), 'qdetr-cell-'));
+test.after.always(() => rmSync(root, { recursive: true, force: true }));
+const options: GridOptions = { family: 'detr', scale: 'smoke', seeds: [0], changes: { steps: 2, warmUpSteps: 1, evaluationInterval: 2 } };
+const cell = (changes: Partial<Cell> = {}): Cell => ({ ...paperCell(options, 0, { experiment: 'test', artefact: ['table-2.2'], bits: '2-2-8', ...methodParts(options, Q_DETR) }), ...changes });
+
+test.serial('a cell of the paper\'s protocol: two stages of one length, the first with the backbone alone quantized, teacher and alignment in both (A19, A20)', async (t) => {
+  const names: string[] = [];
+  const { summary } = await performCell(cell(), { command: 'test', root, threads: 1, listen: (name) => (names.push(name), {}) });
+  t.deepEqual(names.slice(-2), [`${Q_DETR} 2-2-8, stage 1`, `${Q_DETR} 2-2-8, stage 2`]);
+  const runs = readdirSync(root).map((id) => readRun(path.join(root, id))!);
+  const stage = (experiment: RegExp) => runs.find((run) => experiment.test(run.experiment))!;
+  const first = stage(/^stage-1\/da-fqm-q-detr-2-2-8$/), second = stage(/^test\/da-fqm-q-detr-2-2-8$/);
+  t.deepEqual([first.settings.groups, second.settings.groups], [['backbone'], ['backbone', 'encoder', 'decoder-attention', 'feed-forward']]);
+  t.is(second.settings.startsFrom, first.id);
+  t.deepEqual(second.settings.training, first.settings.training);
+  for (const key of ['alignment', 'distillation', 'teacher'] as const) t.deepEqual(second.settings[key], first.settings[key], key);
+  t.deepEqual([summary.tau, summary.lambda, summary.scope], [0.6, 2.5, 'detector']);
+  t.is(stageSettings(cell()).steps, 2);
+});
+
+test.serial('a real-valued cell takes the steps of both stages in one run', async (t) => {
+  const { summary } = await performCell(cell({ method: 'Real-valued', bits: '32-32-32', alignment: null, distillation: null }), { command: 'test', root, threads: 1 });
+  t.is(Math.max(...summary.evaluations.map(({ step }) => step)), 4);
+});
+
+for (const [changes, message] of [
+  [{ bits: '9-2-8' }, /bit-width 9 can't be quantized to/],
+  [{ groups: ['neck' as 'encoder'] }, /groups holds 'neck'/],
+  [{ quantizer: 'VT-PTQ' as const }, /choose scope post-training/],
+  [{ distillation: null, studentStart: 'teacher' as const }, /studentStart is teacher, but the cell has no teacher/],
+  [{ teacher: 'nowhere.safetensors' }, /nowhere\.safetensors/],
+] as const) {
+  test.serial(`refused: ${JSON.stringify(changes)}`, async (t) => {
+    const error = await t.throwsAsync(performCell(cell(changes as Partial<Cell>), { command: 'test', root, threads: 1 }), { instanceOf: UserError });
+    t.regex(error!.message, message);
+    t.true(existsSync(root));
+  });
+}
