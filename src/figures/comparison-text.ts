@@ -73,7 +73,10 @@ const COCO_NAMES = ['AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large'];
 /** CVPR Table 3 as GitHub markdown: so far the paper's values alone. */
 export function cocoComparisonMarkdown(paper: PaperValues): string {
   const lines = paper.cvpr_table_3_coco.map((one) => {
-    const value = (key: (typeof COCO)[number]): string => (one[key] === null ? '-' : `${one[key].toFixed(1)}${one.uncertain?.includes(key) === true ? ' (?)' : ''}`);
+    const value = (key: (typeof COCO)[number]): string => {
+      const printed = one[key];
+      return printed === null ? '-' : `${printed.toFixed(1)}${one.uncertain?.includes(key) === true ? ' (?)' : ''}`;
+    };
     return row([one.model, one.bits, one.method, one.sizeMB.toFixed(2), one.opsG.toFixed(2), ...COCO.map(value)]);
   });
   return `${[
