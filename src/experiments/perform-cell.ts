@@ -47,7 +47,7 @@ export async function performCell(cell: Cell, { listen, ...options }: PerformCel
   const perform = (run: ExperimentRun, name: string): Promise<FinishedRun> => performRun(run, { ...options, listener: listen?.(name, run.training) });
   const model = modelOf(cell.scale, cell.family), data = dataOf(model, cell), training = stageSettings(cell);
   const own = await realValuedWeights(cell, data, perform, options.root);
-  const teacher = cell.distillation === null ? null : await teacherWeights(cell, own, data, perform, options.root);
+  const teacher = cell.distillation === null && cell.studentStart !== 'teacher' ? null : await teacherWeights(cell, own, data, perform, options.root);
   const { experiment, artefact, method, bits, scale, scope, preset, quantizer, weightStart, alignment, informationPoints, studentStart, groups } = cell;
   const name = `${method} ${bits}`;
   const at = `${experiment}/${slug(method)}-${bits}`;
@@ -75,7 +75,7 @@ function studentWeights({ studentStart }: Cell, own: RunStart, teacher: RunTeach
   const isBackbone = (name: string): boolean => name.startsWith('backbone.');
   if (studentStart === 'own') return own;
   if (studentStart === 'fresh') return { id: `backbone of ${own.id}`, parameters: only(own.parameters, isBackbone) };
-  if (!teacher) throw new UserError('studentStart is teacher, but the cell has no teacher: choose fresh or own');
+  if (!teacher) throw new Error('a cell whose student starts from its teacher was given none');
   return { id: `backbone of ${own.id}, transformer of ${teacher.id}`, parameters: { ...own.parameters, ...only(teacher.parameters, (name) => !isBackbone(name)) } };
 }
 

@@ -6,7 +6,7 @@ export const SAME_SLOT = 'Q-DETR, same slot';
 
 /** Bits of the quantized runs: where effects are largest. */
 const BITS = '2-2-8';
-/** Points on the information plane along each run. */
+/** Points on the information plane along each run: one fewer than decision A26 asks for, each costing an evaluation on `test`; the experiment figure-2.12b has 5. */
 const INFORMATION_POINTS = 4;
 
 /** What a scale changes in the settings of its preset. */
@@ -19,7 +19,7 @@ const CHANGES: Readonly<Record<GridOptions['scale'], Readonly<Record<string, unk
 
 /**
  * The cells of `npm start`. The teacher is the student's own real-valued detector, with and without same-slot matching, so that the two
- * Q-DETRs differ in the matching of queries alone.
+ * Q-DETRs differ in nothing but which queries learn (those that Eq. 2.34 keeps, or all) and from whom (Eq. 2.35, or the same slot).
  */
 function startCells(options: GridOptions, seed: number): Cell[] {
   const { scale } = options;
@@ -43,7 +43,7 @@ export const startExperiment: Experiment = {
   protocol: [
     'From the small real-valued detector that the project ships; its backbone stays real-valued and as it is, its features are computed once, and the transformer is trained at 2-2-8 for as many steps in every run.',
     'Real-valued (the same steps without quantization), Baseline, + DA, Q-DETR by the letter of Eq. 2.33-2.35, and Q-DETR with every query matched to the teacher\'s query of its own slot.',
-    'The teacher is the real-valued detector that the student starts from: the two Q-DETRs differ in the matching of queries alone. The paper\'s teacher is larger and trained on its own: experiment table-2.2 has that.',
+    'The teacher is the real-valued detector that the student starts from: the two Q-DETRs differ in nothing but which queries learn (those that Eq. 2.34 keeps, or all) and from whom (Eq. 2.35, or the same slot). The paper\'s teacher is larger and trained on its own: experiment table-2.2 has that.',
   ],
   command: 'npm start',
   measured: [{ scale: 'minutes', cells: 5, seconds: 347, where: '2 cores of an Intel Xeon, 2 processes, beside other work' }],

@@ -54,7 +54,7 @@ function transformerSection({ cells, ...origins }: TransformerOnly): string[] {
     '',
     'A quicker experiment than the paper\'s, and another one: the backbone stays real-valued and fixed (its features are computed once), and only the',
     'transformer is trained at low bits. The paper has no such cells, and these rows are not compared with those above. *Q-DETR, same slot* distils each',
-    'query against the teacher\'s query of the same slot, where the paper matches queries through the ground truth (FQM).',
+    'query against the teacher\'s query of the same slot, where the paper selects queries near an object and matches them by their boxes (FQM).',
     '',
     row(head),
     row(head.map((_, i) => (i < 3 ? '---' : '---:'))),

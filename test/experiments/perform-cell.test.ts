@@ -28,6 +28,12 @@ test.serial('a cell of the paper\'s protocol: two stages of one length, the firs
   t.is(stageSettings(cell()).steps, 2);
 });
 
+test.serial('studentStart teacher: a baseline without distillation starts from the teacher\'s transformer too, as every method does (A20)', async (t) => {
+  const { summary } = await performCell(cell({ ...methodParts(options, 'Baseline'), studentStart: 'teacher', scope: 'transformer' }), { command: 'test', root, threads: 1 });
+  t.regex(summary.quantized!, /starts from backbone of \w{12}, transformer of \w{12}/);
+  t.is(summary.teacher, null);
+});
+
 test.serial('a real-valued cell takes the steps of both stages in one run', async (t) => {
   const { summary } = await performCell(cell({ method: 'Real-valued', bits: '32-32-32', alignment: null, distillation: null }), { command: 'test', root, threads: 1 });
   t.is(Math.max(...summary.evaluations.map(({ step }) => step)), 4);
@@ -37,7 +43,6 @@ for (const [changes, message] of [
   [{ bits: '9-2-8' }, /bit-width 9 can't be quantized to/],
   [{ groups: ['neck' as 'encoder'] }, /groups holds 'neck'/],
   [{ quantizer: 'VT-PTQ' as const }, /choose scope post-training/],
-  [{ distillation: null, studentStart: 'teacher' as const }, /studentStart is teacher, but the cell has no teacher/],
   [{ teacher: 'nowhere.safetensors' }, /nowhere\.safetensors/],
 ] as const) {
   test.serial(`refused: ${JSON.stringify(changes)}`, async (t) => {
