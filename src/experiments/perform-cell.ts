@@ -2,7 +2,7 @@ import { UserError } from '../errors.js';
 import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
 import { MODULE_GROUPS } from '../models/quantization-policy.js';
 import { modelOf, type DetectorSettings } from '../models/settings.js';
-import type { ParameterValues } from '../tensor/parameters.js';
+import { selectParameters } from '../tensor/parameters.js';
 import { resolveSettings, type TrainingSettings } from '../training/settings.js';
 import type { Cell } from './cell.js';
 import { detectorRun, openData, sizesOf, type DetectorData, type DetectorRunOptions, type RunStart, type RunTeacher } from './detector-run.js';
@@ -71,12 +71,11 @@ export async function performCell(cell: Cell, { listen, ...options }: PerformCel
 
 /** Where a student starts: the backbone always from its own trained weights (the paper: from ImageNet), the transformer as the cell says. */
 function studentWeights({ studentStart }: Cell, own: RunStart, teacher: RunTeacher | null): RunStart {
-  const only = (parameters: ParameterValues, isWanted: (name: string) => boolean): ParameterValues => Object.fromEntries(Object.entries(parameters).filter(([name]) => isWanted(name)));
   const isBackbone = (name: string): boolean => name.startsWith('backbone.');
   if (studentStart === 'own') return own;
-  if (studentStart === 'fresh') return { id: `backbone of ${own.id}`, parameters: only(own.parameters, isBackbone) };
+  if (studentStart === 'fresh') return { id: `backbone of ${own.id}`, parameters: selectParameters(own.parameters, isBackbone) };
   if (!teacher) throw new Error('a cell whose student starts from its teacher was given none');
-  return { id: `backbone of ${own.id}, transformer of ${teacher.id}`, parameters: { ...own.parameters, ...only(teacher.parameters, (name) => !isBackbone(name)) } };
+  return { id: `backbone of ${own.id}, transformer of ${teacher.id}`, parameters: { ...own.parameters, ...selectParameters(teacher.parameters, (name) => !isBackbone(name)) } };
 }
 
 const slug = (method: string): string => method.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');

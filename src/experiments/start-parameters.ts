@@ -12,7 +12,7 @@ import { createCalibration, type QuantizerMethod, type WeightStart } from '../qu
 import type { Observer } from '../quantizer/observer.js';
 import { isQuantizerParameter } from '../quantizer/scales.js';
 import { useBackend } from '../tensor/backend.js';
-import { toTensors, type ParameterValues, type Parameters } from '../tensor/parameters.js';
+import { selectParameters, toTensors, type ParameterValues, type Parameters } from '../tensor/parameters.js';
 import { RandomStream } from '../tensor/random.js';
 import { tf } from '../tensor/tf.js';
 
@@ -80,7 +80,7 @@ export async function studentParameters(weights: ParameterValues, { model, quant
     const group = moduleGroup(name);
     return group !== undefined && before!.groups.includes(group);
   };
-  const trained = entries(before?.parameters ?? {}, isTrained);
+  const trained = selectParameters(before?.parameters ?? {}, isTrained);
   const known = { ...weights, ...trained }, quantizationBefore = before?.quantization ?? realValued;
   const isNew = alignment !== null && !Object.keys(trained).some(isAlignmentParameter);
   const aligned = isNew ? { ...known, ...(await alignmentParameters(alignment, model, (observe) => calibration(known, quantizationBefore, observe))) } : known;
@@ -90,5 +90,3 @@ export async function studentParameters(weights: ParameterValues, { model, quant
   await calibration(aligned, quantizationBefore, observe);
   return { ...map, ...quantizerParameters(quantization, quantizer, { weights: weightStart }), ...aligned };
 }
-
-const entries = (values: ParameterValues, isWanted: (name: string) => boolean): ParameterValues => Object.fromEntries(Object.entries(values).filter(([name]) => isWanted(name)));

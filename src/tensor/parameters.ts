@@ -15,6 +15,9 @@ export type Parameters = Record<string, Tensor>;
 /** Number of elements of a shape. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, d) => product * d, 1);
 
+/** Those of some parameters whose names are wanted. */
+export const selectParameters = (values: ParameterValues, isWanted: (name: string) => boolean): ParameterValues => Object.fromEntries(Object.entries(values).filter(([name]) => isWanted(name)));
+
 /** Parameters at rest as tensors of the current backend; the caller disposes them. */
 export function toTensors(values: ParameterValues): Parameters {
   return Object.fromEntries(Object.entries(values).map(([name, v]) => [name, tf.tensor(v.data, [...v.shape], 'float32')]));
