@@ -1,15 +1,12 @@
 import { UserError } from '../errors.js';
 import type { TensorSpec, TypedArray } from '../tensor/graph.js';
-import { compileStep } from '../tensor/compile-step.js';
 import type { ParameterValues } from '../tensor/parameters.js';
-import { adamWCorrections } from '../tensor/adamw-corrections.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { compileTraining, inOneOrder, startingState } from './compiled-training.js';
 import { MetricsLog, type Metrics } from './metrics-log.js';
-import { isBuffer, packLayout } from './parameter-groups.js';
 import { lockRun } from './run-lock.js';
-import { learningRateFactor } from './schedule.js';
 import type { TrainingSettings } from './settings.js';
-import { HYPERPARAMETERS, initialState, packState, trainingStep, unpackState, type ObjectiveFunction, type TrainingState } from './training-step.js';
+import type { ObjectiveFunction } from './training-step.js';
 
 /** What is trained, apart from how. */
 export interface TrainingTask {
@@ -82,15 +79,9 @@ export async function train(task: TrainingTask, options: TrainOptions): Promise<
   }
 }
 
-/** Sums depend on the order of what is summed, so that a start and a checkpoint (sorted by its file) must name everything in the same order. */
-export function inOneOrder({ parameters, firstMoments, secondMoments, buffers }: TrainingState): TrainingState {
-  const sorted = (values: ParameterValues): ParameterValues => Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { parameters: sorted(parameters), firstMoments: sorted(firstMoments), secondMoments: sorted(secondMoments), buffers: sorted(buffers) };
-}
-
 async function trainLocked(task: TrainingTask, { folder, runId, settings, listener, signal, threads }: TrainOptions): Promise<ParameterValues> {
   const loaded = loadCheckpoint(folder, runId);
-  const state = inOneOrder(loaded?.checkpoint ?? initialState(await task.start(), (name) => isBuffer(name) || (task.isFrozen?.(name) ?? false)));
+  const state = loaded ? inOneOrder(loaded.checkpoint) : await startingState(task);
   let done = loaded?.checkpoint.counters.step ?? 0;
   const finished = () => ({ ...state.parameters, ...state.buffers });
   if (loaded && done === settings.steps) {
@@ -98,16 +89,10 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
     return finished();
   }
 
-  const layouts = packLayout(state.parameters, settings);
   const log = new MetricsLog(folder, loaded?.checkpoint.counters.metricsBytes ?? 0);
-  const scalar: TensorSpec = { shape: [], dtype: 'float32' };
-  const compiled = await compileStep(trainingStep(layouts, settings, task.objective), {
-    state: packState(layouts, state),
-    inputs: { ...task.inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])) },
-    threads,
-  });
+  const training = await compileTraining(task, state, settings, threads);
   const read = () => {
-    const now = unpackState(layouts, compiled.readState());
+    const now = training.read();
     const broken = Object.entries({ ...now.parameters, ...now.buffers }).find(([, { data }]) => !data.every(Number.isFinite));
     if (broken) throw diverged(`'${broken[0]}' holds a value that is no number`, done);
     return now;
@@ -123,10 +108,7 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
   try {
     listener?.started?.(done, loaded?.note);
     while (done < settings.steps) {
-      const { correction1, correction2 } = adamWCorrections(done + 1);
-      const learningRate = settings.learningRate * learningRateFactor(done, settings);
-      const outputs = await compiled.run({ ...task.batch(done), learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
-      const numbers = Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[0]]));
+      const { learningRate, numbers } = await training.step(done);
       const broken = Object.keys(numbers).find((name) => !Number.isFinite(numbers[name]));
       if (broken) throw diverged(`'${broken}' is ${numbers[broken]}`, done + 1);
       done++;
@@ -146,6 +128,6 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
     return { ...parameters, ...buffers };
   } finally {
     log.close();
-    await compiled.dispose();
+    await training.dispose();
   }
 }

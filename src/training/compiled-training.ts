@@ -1,0 +1,53 @@
+import { adamWCorrections } from '../tensor/adamw-corrections.js';
+import { compileStep } from '../tensor/compile-step.js';
+import type { TensorSpec } from '../tensor/graph.js';
+import type { ParameterValues } from '../tensor/parameters.js';
+import { isBuffer, packLayout } from './parameter-groups.js';
+import { learningRateFactor } from './schedule.js';
+import type { TrainingSettings } from './settings.js';
+import type { TrainingTask } from './train.js';
+import { HYPERPARAMETERS, initialState, packState, trainingStep, unpackState, type TrainingState } from './training-step.js';
+
+/** A training step compiled by the engine, with the state that it moves. */
+export interface CompiledTraining {
+  /** Takes the step after `done` others. @returns its learning rate and the numbers that it logs, `loss` and `gradientNorm` among them */
+  step(done: number): Promise<{ learningRate: number; numbers: Record<string, number> }>;
+  /** The state as the steps so far have left it. */
+  read(): TrainingState;
+  dispose(): Promise<void>;
+}
+
+/** What is stepped of a task. */
+type SteppedTask = Pick<TrainingTask, 'objective' | 'inputs' | 'batch'>;
+
+/** The state before the first step of a task: its start, with zero moments. */
+export async function startingState({ start, isFrozen }: Pick<TrainingTask, 'start' | 'isFrozen'>): Promise<TrainingState> {
+  return inOneOrder(initialState(await start(), (name) => isBuffer(name) || (isFrozen?.(name) ?? false)));
+}
+
+/** Sums depend on the order of what is summed, so that a start and a checkpoint (sorted by its file) must name everything in the same order. */
+export function inOneOrder({ parameters, firstMoments, secondMoments, buffers }: TrainingState): TrainingState {
+  const sorted = (values: ParameterValues): ParameterValues => Object.fromEntries(Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { parameters: sorted(parameters), firstMoments: sorted(firstMoments), secondMoments: sorted(secondMoments), buffers: sorted(buffers) };
+}
+
+/** Compiles a task's training step on a state that is in one order ({@link inOneOrder}). */
+export async function compileTraining({ objective, inputs, batch }: SteppedTask, state: TrainingState, settings: TrainingSettings, threads?: number): Promise<CompiledTraining> {
+  const layouts = packLayout(state.parameters, settings);
+  const scalar: TensorSpec = { shape: [], dtype: 'float32' };
+  const compiled = await compileStep(trainingStep(layouts, settings, objective), {
+    state: packState(layouts, state),
+    inputs: { ...inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])) },
+    threads,
+  });
+  return {
+    step: async (done) => {
+      const { correction1, correction2 } = adamWCorrections(done + 1);
+      const learningRate = settings.learningRate * learningRateFactor(done, settings);
+      const outputs = await compiled.run({ ...batch(done), learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
+      return { learningRate, numbers: Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[0]])) };
+    },
+    read: () => unpackState(layouts, compiled.readState()),
+    dispose: () => compiled.dispose(),
+  };
+}
