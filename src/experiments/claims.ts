@@ -4,15 +4,19 @@ import { FULL_IMITATION } from '../figures/tau-points.js';
 import { MODULE_GROUPS, type ModuleGroup } from '../models/quantization-policy.js';
 import type { RunSummary } from '../training/run-record.js';
 import { combined, difference, side, type Claim, type ClaimRuns, type Difference, type Side } from './claim.js';
+import { TAU_LAMBDA_GRIDS } from './figure-2.12a.js';
 import { PAPER_METHODS, Q_DETR, REAL_BITS, type PaperMethod } from './grid.js';
 import { queryDistances } from './query-distance.js';
 
 const ap50 = (run: RunSummary): number | null => finalAp50(run, 'test');
 const AP50 = 'AP50 on test, percentage points, paired by seed';
 
+/** A cell in words. */
+const cellAt = (name: string, bits: string): string => (bits === REAL_BITS ? name : `${name} at ${bits}`);
+
 /** AP50 of a method at a bit-width, everything quantized. */
 const method = ({ runs }: ClaimRuns, name: string, bits: string): Side =>
-  side(`${name} at ${bits}`, runs, (run) => run.method === name && run.bits === bits && (bits === REAL_BITS || quantizedGroups(run).length >= MODULE_GROUPS.length - Number(run.scope === 'transformer')), ap50);
+  side(cellAt(name, bits), runs, (run) => run.method === name && run.bits === bits && (bits === REAL_BITS || quantizedGroups(run).length >= MODULE_GROUPS.length - Number(run.scope === 'transformer')), ap50);
 
 /** Claim (i) at one bit-width: each method above the one before. */
 const order = (bits: (typeof BITS)[number]): Claim => ({
@@ -22,6 +26,7 @@ const order = (bits: (typeof BITS)[number]): Claim => ({
   digits: 1,
   statistic: `each method minus the one before: ${AP50}`,
   artefact: 'table-2.2',
+  experiment: { name: 'table-2.2', bits: [bits] },
   differences: (of) => PAPER_METHODS.slice(2).map((name, i) => difference(method(of, name, bits), method(of, PAPER_METHODS[i + 1], bits))),
 });
 
@@ -33,13 +38,14 @@ const growing = (id: string, name: PaperMethod, printed: string): Claim => ({
   digits: 1,
   statistic: `gain at fewer bits minus gain at one bit more: ${AP50}`,
   artefact: 'table-2.2',
+  experiment: { name: 'table-2.2' },
   differences: (of) => [['3-3-8', '4-4-8'], ['2-2-8', '3-3-8']].map(([fewer, more]) =>
     combined([[1, method(of, name, fewer)], [-1, method(of, 'Baseline', fewer)], [-1, method(of, name, more)], [1, method(of, 'Baseline', more)]], `gain at ${fewer} minus gain at ${more}`)),
 });
 
 /** AP50 of the baseline with the first groups of Fig. 2.11 quantized. */
 const quantizedUpTo = ({ runs }: ClaimRuns, count: number, bits: string): Side =>
-  side(count === 0 ? 'real-valued' : `${MODULE_GROUPS.slice(0, count).join(', ')} at ${bits}`, runs,
+  side(count === 0 ? 'Real-valued' : `Baseline at ${bits} in ${count === MODULE_GROUPS.length ? 'all groups' : MODULE_GROUPS.slice(0, count).join(' + ')}`, runs,
     (run) => (count === 0 ? run.method === 'Real-valued' : run.bits === bits && quantizedGroups(run).join() === MODULE_GROUPS.slice(0, count).join()), ap50);
 
 /** What quantizing one group more costs, minus what another one costs. */
@@ -59,38 +65,53 @@ const bottleneck = (bits: string, others: readonly ModuleGroup[], note: string):
   digits: 1,
   statistic: `cost of the decoder's attention minus cost of another group: ${AP50}`,
   artefact: 'figure-2.11',
+  experiment: { name: 'figure-2.11', bits: [bits], wholeDetector: true },
   differences: (of) => others.map((other) => costDifference(of, 'decoder-attention', other, bits)),
 });
 
 /** Bits and weight at which the paper compares values of tau. */
 const TAU_BITS = '4-4-8', LAMBDA = 2.5;
-const noDistillation = ({ runs }: ClaimRuns): Side => side('tau 1 (no distillation)', runs, (run) => run.bits === TAU_BITS && run.lambda === null && run.method === '+ DA', ap50);
+const noDistillation = ({ runs }: ClaimRuns): Side => side('tau 1 (no distillation)', runs, (run) => run.bits === TAU_BITS && run.lambda === null && run.method === '+ DA', ap50, `+ DA at ${TAU_BITS} (tau 1)`);
 const distilled = ({ runs }: ClaimRuns, tau: number, lambda = LAMBDA, name: string = Q_DETR): Side =>
-  side(name === FULL_IMITATION ? 'full imitation' : `tau ${tau}, lambda ${lambda}`, runs, (run) => run.bits === TAU_BITS && run.method === name && run.tau === tau && run.lambda === lambda, ap50);
+  side(name === FULL_IMITATION ? 'full imitation' : `tau ${tau}, lambda ${lambda}`, runs, (run) => run.bits === TAU_BITS && run.method === name && run.tau === tau && run.lambda === lambda, ap50,
+    `${name} at ${TAU_BITS} (${name === FULL_IMITATION ? '' : `tau ${tau}, `}lambda ${lambda})`);
 
 /** Values that runs have of a setting, in order. */
 const valuesOf = (runs: readonly RunSummary[], key: 'tau' | 'lambda'): number[] => [...new Set(runs.filter((run) => run.method === Q_DETR && run.bits === TAU_BITS).flatMap((run) => run[key] ?? []))].sort((a, b) => a - b);
 
+/** The taus and lambdas that Fig. 2.12(a)'s experiment trains at the scale of the runs. */
+const gridOf = ({ scale }: ClaimRuns): (typeof TAU_LAMBDA_GRIDS)['minutes'] => TAU_LAMBDA_GRIDS[scale === 'paper' ? 'gpu' : scale];
+
 /** What the paper finds best. */
 const BEST_TAUS: readonly number[] = [0.5, 0.6];
 
-/** tau = 0.5 and 0.6, those of them that there are, against every other tau. */
+/** tau = 0.5 and 0.6, those of them that there are, against every other tau: those of the runs, or without any those of the scale's grid. */
 function bestTau(of: ClaimRuns): Difference[] {
-  const there = BEST_TAUS.filter((tau) => distilled(of, tau).values.size > 0), best = there.length > 0 ? there : BEST_TAUS;
-  const others = valuesOf(of.runs, 'tau').filter((tau) => !BEST_TAUS.includes(tau)).map((tau) => distilled(of, tau));
-  return [...others, noDistillation(of)].map((other) => combined([...best.map((tau) => [1 / best.length, distilled(of, tau)] as const), [-1, other]], `tau ${best.join(' and ')} minus ${other.name}`));
+  const isThere = (tau: number): boolean => distilled(of, tau).values.size > 0, { taus: grid } = gridOf(of);
+  const best = [BEST_TAUS.filter(isThere), BEST_TAUS.filter((tau) => grid.includes(tau))].find((taus) => taus.length > 0) ?? BEST_TAUS;
+  const among = (taus: readonly number[]): number[] => taus.filter((tau) => !BEST_TAUS.includes(tau));
+  const seen = among(valuesOf(of.runs, 'tau')), others = seen.length > 0 ? seen : among(grid);
+  return [...others.map((tau) => distilled(of, tau)), noDistillation(of)].map((other) => combined([...best.map((tau) => [1 / best.length, distilled(of, tau)] as const), [-1, other]], `tau ${best.join(' and ')} minus ${other.name}`));
 }
 
-/** lambda = 2.5 against every other lambda, at tau = 0.6. */
+/** lambda = 2.5 against every other lambda of the runs, or without any of the scale's grid, at tau = 0.6. */
 function bestLambda(of: ClaimRuns): Difference[] {
-  const others = valuesOf(of.runs, 'lambda').filter((lambda) => lambda !== LAMBDA);
-  return (others.length > 0 ? others : [1]).map((lambda) => difference(distilled(of, 0.6), distilled(of, 0.6, lambda)));
+  const among = (lambdas: readonly number[]): number[] => lambdas.filter((lambda) => lambda !== LAMBDA);
+  const [others] = [among(valuesOf(of.runs, 'lambda')), among(gridOf(of).lambdas), [1]].filter((lambdas) => lambdas.length > 0);
+  return others.map((lambda) => difference(distilled(of, 0.6), distilled(of, 0.6, lambda)));
 }
 
 /** I(X; E) of a run's last point on the information plane. */
 const keptInformation = (run: RunSummary): number | null => run.informationPlane.at(-1)?.informationX ?? null;
-const onPlane = ({ runs }: ClaimRuns, name: string): Side => side(name, runs, (run) => run.method === name && run.bits === (name === 'Real-valued' ? REAL_BITS : '4-4-8'), keptInformation);
+/** Bits of the students on the paper's information plane. */
+const PLANE_BITS = '4-4-8';
+const onPlane = ({ runs }: ClaimRuns, name: string): Side => {
+  const bits = name === 'Real-valued' ? REAL_BITS : PLANE_BITS;
+  return side(cellAt(name, bits), runs, (run) => run.method === name && run.bits === bits, keptInformation);
+};
 const PLANE = 'I(X; E) of the last point, minus the L1 error of reconstruction, paired by seed';
+
+const TAU_EXPERIMENT = { name: 'figure-2.12a', bits: [TAU_BITS] }, PLANE_EXPERIMENT = { name: 'figure-2.12b', bits: [PLANE_BITS] };
 
 /**
  * The paper's claims (the list at the end of PAPER.md's section 5, and those of its figures) as differences that should be above 0. An interval
@@ -99,7 +120,7 @@ const PLANE = 'I(X; E) of the last point, minus the L1 error of reconstruction, 
 export const CLAIMS: readonly Claim[] = [
   ...BITS.map(order),
   {
-    id: 'offset', statement: 'The baseline, LSQ+ with its offset, is better than LSQ at each bit-width.', where: 'CVPR Tables 2 and 3', statistic: `Baseline minus LSQ: ${AP50}`, artefact: 'voc-comparison', digits: 1,
+    id: 'offset', statement: 'The baseline, LSQ+ with its offset, is better than LSQ at each bit-width.', where: 'CVPR Tables 2 and 3', statistic: `Baseline minus LSQ: ${AP50}`, artefact: 'voc-comparison', experiment: { name: 'voc-comparison' }, digits: 1,
     differences: (of) => BITS.map((bits) => difference(method(of, 'Baseline', bits), method(of, 'LSQ', bits))),
   },
   growing('da-grows', '+ DA', '0.8, 1.2 and 1.9'),
@@ -108,26 +129,26 @@ export const CLAIMS: readonly Claim[] = [
   bottleneck('4-4-8', ['backbone', 'encoder', 'feed-forward'], ''),
   bottleneck('3-3-8', ['encoder', 'feed-forward'], " (not the backbone, whose bar in the paper's own figure is larger)"),
   {
-    id: 'full-imitation', statement: 'Distilling every query ("full imitation", tau = 0) is worse than no distillation (tau = 1).', where: 'text, book p. 35; Fig. 2.12(a)', statistic: `tau = 1 minus every query, lambda 2.5, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', digits: 1,
+    id: 'full-imitation', statement: 'At 4-4-8, distilling every query ("full imitation", tau = 0) is worse than no distillation (tau = 1).', where: 'text, book p. 35; Fig. 2.12(a)', statistic: `tau = 1 minus every query, lambda 2.5, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', experiment: TAU_EXPERIMENT, digits: 1,
     differences: (of) => [difference(noDistillation(of), distilled(of, 0, LAMBDA, FULL_IMITATION))],
   },
   {
-    id: 'tau-0', statement: 'tau = 0 by Eq. 2.34 to the letter (queries with GIoU above 0) is worse than no distillation (tau = 1).', where: 'text, book p. 35; Fig. 2.12(a); decision A14', statistic: `tau = 1 minus tau = 0, lambda 2.5, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', digits: 1,
+    id: 'tau-0', statement: 'At 4-4-8, tau = 0 by Eq. 2.34 to the letter (queries with GIoU above 0) is worse than no distillation (tau = 1).', where: 'text, book p. 35; Fig. 2.12(a); decision A14', statistic: `tau = 1 minus tau = 0, lambda 2.5, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', experiment: TAU_EXPERIMENT, digits: 1,
     differences: (of) => [difference(noDistillation(of), distilled(of, 0))],
   },
-  { id: 'best-tau', statement: 'Q-DETR is best with tau 0.5 and 0.6.', where: 'text, book p. 35; Fig. 2.12(a)', statistic: `tau 0.5 and 0.6 minus each other tau, lambda 2.5, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', digits: 1, differences: bestTau },
-  { id: 'best-lambda', statement: 'At tau 0.6, lambda 2.5 is best.', where: 'text, book p. 35; Fig. 2.12(a)', statistic: `lambda 2.5 minus each other lambda, tau 0.6, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', digits: 1, differences: bestLambda },
+  { id: 'best-tau', statement: 'At 4-4-8, Q-DETR is best with tau 0.5 and 0.6.', where: 'text, book p. 35; Fig. 2.12(a)', statistic: `tau 0.5 and 0.6 minus each other tau, lambda 2.5, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', experiment: TAU_EXPERIMENT, digits: 1, differences: bestTau },
+  { id: 'best-lambda', statement: 'At 4-4-8 and tau 0.6, lambda 2.5 is best.', where: 'text, book p. 35; Fig. 2.12(a)', statistic: `lambda 2.5 minus each other lambda, tau 0.6, 4-4-8: ${AP50}`, artefact: 'figure-2.12a', experiment: TAU_EXPERIMENT, digits: 1, differences: bestLambda },
   {
     id: 'queries-restored', statement: 'At 4-4-8 the distribution of the co-attention\'s queries is nearer to the real-valued detector\'s in Q-DETR than in the baseline.', where: 'Fig. 2.8 (CVPR Fig. 1)',
-    statistic: 'distance of the baseline from the real-valued detector minus that of Q-DETR: Wasserstein-1 of the standardized queries, mean over decoder layers, paired by seed', artefact: 'figure-2.8', digits: 3,
+    statistic: 'distance of the baseline from the real-valued detector minus that of Q-DETR: Wasserstein-1 of the standardized queries, mean over decoder layers, paired by seed', artefact: 'figure-2.8', experiment: { name: 'figure-2.8', bits: ['4-4-8'] }, needsObservations: true, digits: 3,
     differences: ({ observations }) => [difference(queryDistances(observations, 'Baseline', '4-4-8'), queryDistances(observations, Q_DETR, '4-4-8'))],
   },
   {
-    id: 'plane-q-detr', statement: 'On the information plane Q-DETR is right of the other students.', where: 'Fig. 2.12(b), book pp. 35-36', statistic: `Q-DETR minus another student: ${PLANE}`, artefact: 'figure-2.12b', digits: 4,
+    id: 'plane-q-detr', statement: 'At 4-4-8, Q-DETR is right of the other students on the information plane.', where: 'Fig. 2.12(b), book pp. 35-36', statistic: `Q-DETR minus another student, 4-4-8: ${PLANE}`, artefact: 'figure-2.12b', experiment: PLANE_EXPERIMENT, digits: 4,
     differences: (of) => (['Baseline', '+ DA', '+ FQM'] as const).map((name) => difference(onPlane(of, Q_DETR), onPlane(of, name))),
   },
   {
-    id: 'plane-real', statement: 'On the information plane the real-valued detector (in the paper the teacher) is right of the students.', where: 'Fig. 2.12(b), book pp. 35-36', statistic: `real-valued minus a student: ${PLANE}`, artefact: 'figure-2.12b', digits: 4,
+    id: 'plane-real', statement: 'The real-valued detector (in the paper the teacher) is right of the students at 4-4-8 on the information plane.', where: 'Fig. 2.12(b), book pp. 35-36', statistic: `real-valued minus a student at 4-4-8: ${PLANE}`, artefact: 'figure-2.12b', experiment: PLANE_EXPERIMENT, digits: 4,
     differences: (of) => PAPER_METHODS.slice(1).map((name) => difference(onPlane(of, 'Real-valued'), onPlane(of, name))),
   },
 ];

@@ -1,5 +1,5 @@
 import type { ClaimRow } from '../figures/claims-chart.js';
-import { datasetName, groupFor, modelName, scopeOf, seedsText, type GroupedRun } from '../figures/groups.js';
+import { datasetName, groupFor, isSmca, modelName, scopeOf, seedsText, type GroupedRun } from '../figures/groups.js';
 import type { Observations } from '../figures/observation-records.js';
 import type { Origin, RunSummaries } from '../figures/run-summaries.js';
 import type { RunScope, RunSummary } from '../training/run-record.js';
@@ -22,6 +22,15 @@ export interface JudgedRuns {
   text: string;
 }
 
+/** Runs that would decide a claim. */
+export interface DecisiveRuns {
+  /** Method and bits of each cell. */
+  cells: string[];
+  seeds: number;
+  /** The command that makes all of them, without any run that is there: fresh runs are never compared with recorded ones. */
+  command: string;
+}
+
 /** A claim, judged on one set of runs. */
 export interface Judgement {
   claim: Claim;
@@ -31,22 +40,49 @@ export interface Judgement {
   verdict: Verdict;
   /** Why it is undecided, or which difference decided. */
   reason: string;
+  /** null: it is decided. */
+  decidedBy: DecisiveRuns | null;
 }
 
-/** Seeds without which there is no interval. */
-const FEWEST = 2;
+/** Seeds without which there is no interval, and those with which it is narrow enough to say something (t: 12.7 and 4.3 deviations). */
+const FEWEST = 2, USUAL = 3;
 
 /** What differences, each claimed to be above 0, say together. */
 export function verdictOf(differences: readonly Difference[]): { verdict: Verdict; reason: string } {
   const below = differences.find(({ interval }) => interval?.high !== null && interval?.high !== undefined && interval.high < 0);
   if (below) return { verdict: 'not reproduced', reason: `${below.name} is below 0` };
+  const empty = [...new Set(differences.flatMap((one) => one.empty))];
+  if (empty.length > 0) return { verdict: 'undecided', reason: `no runs of ${empty.join(', ')}` };
   const missing = differences.find(({ interval }) => interval === null);
   if (missing) return { verdict: 'undecided', reason: `${missing.name}: ${missing.missing}` };
   const few = differences.find(({ interval }) => interval!.n < FEWEST);
-  if (few) return { verdict: 'undecided', reason: `too few seeds: ${few.name} has ${few.interval!.n}, an interval needs ${FEWEST}` };
+  if (few) return { verdict: 'undecided', reason: 'one seed gives no interval' };
   const crossing = differences.find(({ interval }) => interval!.low! <= 0);
   if (crossing) return { verdict: 'undecided', reason: `the interval of ${crossing.name} holds 0` };
   return { verdict: 'reproduced', reason: differences.length === 1 ? 'its interval is above 0' : `all ${differences.length} intervals are above 0` };
+}
+
+/** The runs that would decide a claim on runs like those: same scope, scale (but never `smoke`, which decides nothing) and model. */
+function decisiveRuns({ experiment: { name, bits, wholeDetector = false } }: Claim, differences: readonly Difference[], { scope, scale, model }: Pick<JudgedRuns, 'scope' | 'scale' | 'model'>): DecisiveRuns {
+  const isCrossing = differences.every(({ interval }) => interval !== null && interval.n >= FEWEST);
+  const seeds = isCrossing ? 2 * Math.max(...differences.map(({ interval }) => interval!.n)) : USUAL;
+  const options = [
+    `--scale ${scale === 'paper' ? 'gpu' : scale}`, `--seeds ${seeds}`, ...(bits ? [`--bits ${bits.join(' ')}`] : []),
+    ...(scope === 'transformer' && !wholeDetector ? ['--scope transformer'] : []), ...(isSmca(model) ? ['--model smca-detr'] : []),
+  ];
+  return { cells: [...new Set(differences.flatMap((one) => one.cells))], seeds, command: `npx qdetr experiment ${name} ${options.join(' ')}` };
+}
+
+const USUAL_RUNS = { scope: 'detector', scale: 'minutes', model: 'detr' } as const;
+
+/** A claim that no run answers. @param there the runs of its artefact, which are of other cells, or were not observed */
+function unanswered(claim: Claim, there: readonly RunSummary[]): Judgement {
+  const differences = claim.differences({ scale: USUAL_RUNS.scale, runs: [], observations: [] });
+  const kinds = [...new Set(there.filter(({ bits }) => bits !== '32-32-32').map((run) => `${run.bits}${scopeOf(run) === 'detector' ? '' : ` (${scopeOf(run)} only)`}`))].join(', ');
+  const at = claim.experiment.bits ? ` at ${claim.experiment.bits.join(', ')}` : '';
+  const [wanted, others] = claim.needsObservations ? ['observations', `the runs at ${kinds} were not observed`] : ['runs', `there are runs of other cells, at ${kinds}`];
+  const reason = `no ${wanted}${at} answer it${kinds === '' ? '' : `; ${others}`}`;
+  return { claim, runs: null, differences, verdict: 'undecided', reason, decidedBy: decisiveRuns(claim, differences, USUAL_RUNS) };
 }
 
 /**
@@ -55,22 +91,35 @@ export function verdictOf(differences: readonly Difference[]): { verdict: Verdic
  */
 export function judgeClaims(runs: RunSummaries, observations: Observations = { recorded: [], fresh: [] }, claims: readonly Claim[] = CLAIMS): Judgement[] {
   return claims.flatMap((claim) => {
-    const judged = (['recorded', 'fresh'] as const).flatMap((origin) => {
-      const answering = runs[origin].filter(({ artefact }) => artefact.includes(claim.artefact)), seen = observations[origin].filter(({ artefact }) => artefact.includes(claim.artefact));
-      return partitions(answering).map((own): Judgement => {
-        const [{ scope, scale, dataset, model }] = [{ ...own[0], scope: scopeOf(own[0]) }];
-        const comparable = groupFor(claim.artefact, own, { scope })?.runs ?? [];
-        const observed = groupFor(claim.artefact, seen.filter((record) => keyOf(record) === keyOf(own[0]) && comparable.some(({ id }) => id === record.id)), { scope })?.runs ?? [];
-        const differences = claim.differences({ runs: comparable, observations: observed });
-        const ids = [...new Set(differences.flatMap((one) => one.runs))].sort();
-        const text = `${origin}, ${datasetName(dataset)}, ${modelName({ model, scale })}, scale ${scale}${scope === 'detector' ? '' : `, ${scope} only`}, ${seedsText(comparable)}`;
-        return { claim, runs: { origin, scope, scale, dataset, model, ids, text }, differences, ...(scale === 'smoke' ? { verdict: 'undecided', reason: 'runs of scale smoke learn nothing' } : verdictOf(differences)) };
-      });
+    const there = ORIGINS.flatMap((origin) => runs[origin].filter(({ artefact }) => artefact.includes(claim.artefact)).map((run) => ({ origin, run })));
+    const judged = ORIGINS.flatMap((origin) => {
+      const seen = observations[origin].filter(({ artefact }) => artefact.includes(claim.artefact));
+      return partitions(there.filter((one) => one.origin === origin).map(({ run }) => run)).map((own) => judgeOn(claim, origin, own, seen));
     });
-    const answered = judged.filter(({ differences }) => differences.some(({ interval }) => interval !== null));
-    if (answered.length > 0) return answered;
-    return [judged[0] ?? { claim, runs: null, differences: claim.differences({ runs: [], observations: [] }), verdict: 'undecided', reason: 'no runs answer it' }];
+    const hasIntervals = judged.filter(({ differences }) => differences.some(({ interval }) => interval !== null));
+    if (hasIntervals.length > 0) return hasIntervals;
+    const begun = judged.find(({ runs: used }) => used !== null && used.ids.length > 0);
+    return [begun ?? unanswered(claim, there.map(({ run }) => run))];
   });
+}
+
+const ORIGINS = ['recorded', 'fresh'] as const;
+
+/** A claim, judged on runs that may be compared, and on what was observed of them. */
+function judgeOn(claim: Claim, origin: Origin, own: readonly RunSummary[], seen: Observations[Origin]): Judgement {
+  const [{ scale, dataset, model }] = own, scope = scopeOf(own[0]);
+  const comparable = groupFor(claim.artefact, own, { scope })?.runs ?? [];
+  const observed = groupFor(claim.artefact, seen.filter((record) => keyOf(record) === keyOf(own[0]) && comparable.some(({ id }) => id === record.id)), { scope })?.runs ?? [];
+  const differences = claim.differences({ scale, runs: comparable, observations: observed });
+  const ids = [...new Set(differences.flatMap((one) => one.runs))].sort();
+  const kind = `${origin}, ${datasetName(dataset)}, ${modelName({ model, scale })}, scale ${scale}${scope === 'detector' ? '' : `, ${scope} only`}`;
+  const found = { claim, runs: { origin, scope, scale, dataset, model, ids, text: `${kind}, ${seedsText(comparable)}` }, differences };
+  if (scale === 'smoke') {
+    const wanted = claim.differences({ scale: USUAL_RUNS.scale, runs: [], observations: [] });
+    return { ...found, verdict: 'undecided', reason: 'runs of scale smoke learn nothing', decidedBy: decisiveRuns(claim, wanted, { scope, scale: USUAL_RUNS.scale, model }) };
+  }
+  const { verdict, reason } = verdictOf(differences);
+  return { ...found, verdict, reason, decidedBy: verdict === 'undecided' ? decisiveRuns(claim, differences, { scope, scale, model }) : null };
 }
 
 const keyOf = (run: GroupedRun): string => [scopeOf(run), run.scale, run.dataset, run.model].join('|');
@@ -96,11 +145,12 @@ export function weakest(differences: readonly Difference[]): Difference | undefi
 
 /** Judgements as the chart of claims shows them: of several differences the weakest. */
 export function claimRows(judgements: readonly Judgement[]): ClaimRow[] {
-  return judgements.map(({ claim, runs, differences, verdict, reason }) => {
+  return judgements.map(({ claim, runs, differences, verdict, reason, decidedBy }) => {
     const { name, interval } = weakest(differences) ?? { name: '', interval: null };
     return {
-      claim: claim.statement, statistic: differences.length > 1 && interval !== null ? `weakest of ${differences.length}: ${name}` : name, runs: `${claim.where}; ${runs ? `${runs.text}: ` : ''}${reason}`,
+      claim: claim.statement, statistic: differences.length > 1 && interval !== null ? `weakest of ${differences.length}: ${name}` : name, where: claim.where, runs: runs?.text ?? null, reason,
       estimate: interval?.mean ?? null, low: interval?.low ?? null, high: interval?.high ?? null, threshold: 0, side: 'above', verdict,
+      decidedBy: decidedBy?.command ?? null,
     };
   });
 }

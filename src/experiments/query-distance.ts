@@ -37,5 +37,5 @@ export function queryDistances(observations: readonly ObservationRecord[], metho
     const layers = real ? seen(record).flatMap((own) => seen(real).filter(({ layer }) => layer === own.layer).map((other) => shapeDistance(own, other))) : [];
     return real && layers.length > 0 ? [{ seed: record.seed, distance: layers.reduce((sum, d) => sum + d, 0) / layers.length, ids: [record.id, real.id] }] : [];
   });
-  return { name: `queries of ${method} at ${bits}`, values: new Map(pairs.map(({ seed, distance }) => [seed, distance])), steps: null, runs: pairs.flatMap(({ ids }) => ids) };
+  return { name: `queries of ${method} at ${bits}`, cells: [`${method} at ${bits}`, 'Real-valued'], values: new Map(pairs.map(({ seed, distance }) => [seed, distance])), steps: null, runs: pairs.flatMap(({ ids }) => ids) };
 }

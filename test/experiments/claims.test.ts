@@ -2,7 +2,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { combined, difference, side, type Claim, type Difference } from '../../src/experiments/claim.js';
 import { CLAIMS } from '../../src/experiments/claims.js';
+import type { Cell } from '../../src/experiments/cell.js';
 import { claimsJson, claimsMarkdown, claimsPlain } from '../../src/experiments/claims-text.js';
+import { experimentNamed } from '../../src/experiments/experiments.js';
 import { PAPER_METHODS, Q_DETR } from '../../src/experiments/grid.js';
 import { claimRows, judgeClaims, verdictOf, weakest, type Judgement } from '../../src/experiments/judge-claims.js';
 import { shapeDistance } from '../../src/experiments/query-distance.js';
@@ -19,7 +21,7 @@ function tableRuns(levels: readonly number[], { bits = '2-2-8', seeds = [0, 1, 2
     madeUpRun({ method: PAPER_METHODS[i + 1], bits, seed, ap50: (level + 5 * seed + noise * ((seed + i) % 3)) / 100, id: `${bits}/${i}/${seed}/${rest.scale ?? ''}${rest.scope ?? ''}`, ...rest })));
 }
 
-const interval = (mean: number, half: number | null, n = 3): Difference => ({ name: `d${mean}`, runs: [], interval: { mean, n, low: half === null ? null : mean - half, high: half === null ? null : mean + half } });
+const interval = (mean: number, half: number | null, n = 3): Difference => ({ name: `d${mean}`, cells: [], empty: [], runs: [], interval: { mean, n, low: half === null ? null : mean - half, high: half === null ? null : mean + half } });
 
 test('by hand: two seeds, differences 1 and 3: mean 2, interval 2 ± 12.706 x sqrt(2) / sqrt(2)', (t) => {
   const runs = [madeUpRun({ method: '+ DA', seed: 0, ap50: 0.51 }), madeUpRun({ method: '+ DA', seed: 1, ap50: 0.43 }), madeUpRun({ seed: 0, ap50: 0.5 }), madeUpRun({ seed: 1, ap50: 0.4 }), madeUpRun({ seed: 2, ap50: 0.9 })];
@@ -35,9 +37,11 @@ test('a verdict: all above 0, one below 0, one that holds 0, one seed, none', (t
   t.is(verdictOf([interval(2, 1), interval(1, 0.5)]).verdict, 'reproduced');
   t.deepEqual(verdictOf([interval(2, 1), interval(-1, 0.5)]), { verdict: 'not reproduced', reason: 'd-1 is below 0' });
   t.deepEqual(verdictOf([interval(2, 1), interval(1, 1.5)]), { verdict: 'undecided', reason: 'the interval of d1 holds 0' });
-  t.deepEqual(verdictOf([interval(2, null, 1)]), { verdict: 'undecided', reason: 'too few seeds: d2 has 1, an interval needs 2' });
-  t.deepEqual(verdictOf([interval(2, 1), { name: 'd', runs: [], interval: null, missing: 'no runs of a' }]), { verdict: 'undecided', reason: 'd: no runs of a' });
-  t.is(verdictOf([interval(-2, 1), { name: 'd', runs: [], interval: null, missing: 'no runs of a' }]).verdict, 'not reproduced');
+  t.deepEqual(verdictOf([interval(2, null, 1)]), { verdict: 'undecided', reason: 'one seed gives no interval' });
+  const lacking = (empty: string[]): Difference => ({ name: 'd', cells: ['a', 'b', 'c'], empty, runs: [], interval: null, missing: 'no seed in common' });
+  t.deepEqual(verdictOf([interval(2, 1), lacking(['a', 'b']), lacking(['b', 'c'])]), { verdict: 'undecided', reason: 'no runs of a, b, c' });
+  t.deepEqual(verdictOf([interval(2, 1), lacking([])]), { verdict: 'undecided', reason: 'd: no seed in common' });
+  t.is(verdictOf([interval(-2, 1), lacking(['a'])]).verdict, 'not reproduced');
 });
 
 test('the order of Table 2.2: each verdict, from runs where the truth is known', (t) => {
@@ -108,7 +112,7 @@ test('runs with different numbers of steps are not compared', (t) => {
 
 test('a constant added to all runs of a seed changes no difference', (t) => {
   fc.assert(fc.property(fc.array(fc.tuple(fc.double({ min: 0, max: 50, noNaN: true }), fc.double({ min: 0, max: 50, noNaN: true }), fc.double({ min: -40, max: 40, noNaN: true })), { minLength: 2, maxLength: 6 }), (rows) => {
-    const sides = (shift: number) => [0, 1].map((i) => ({ name: `${i}`, steps: null, runs: [], values: new Map(rows.map((row, seed) => [seed, row[i] + shift * row[2]])) }));
+    const sides = (shift: number) => [0, 1].map((i) => ({ name: `${i}`, cells: [`${i}`], steps: null, runs: [], values: new Map(rows.map((row, seed) => [seed, row[i] + shift * row[2]])) }));
     const [plain, shifted] = [0, 1].map((shift) => combined(sides(shift).map((one, i) => [i === 0 ? 1 : -1, one] as const), 'd').interval!);
     return Math.abs(plain.mean - shifted.mean) < 1e-9 && Math.abs(plain.low! - shifted.low!) < 1e-6;
   }));
@@ -153,7 +157,62 @@ test('without runs every claim is undecided and says so; ids are unique', (t) =>
   const judged = judgeClaims({ recorded: [], fresh: [] });
   t.is(judged.length, CLAIMS.length);
   t.is(new Set(CLAIMS.map(({ id }) => id)).size, CLAIMS.length);
-  for (const { runs, verdict, reason } of judged) t.deepEqual([runs, verdict, reason], [null, 'undecided', 'no runs answer it']);
+  for (const { runs, verdict, reason } of judged) {
+    t.deepEqual([runs, verdict], [null, 'undecided']);
+    t.regex(reason, /^no (runs|observations)( at \d-\d-8)? answer it$/);
+  }
+});
+
+/** What a finished run of a cell would say, as far as claims read it. */
+function runOfCell({ experiment, artefact, method, bits, family, scale, scope, seed, groups, distillation, informationPoints }: Cell): RunSummary {
+  return madeUpRun({
+    experiment: `${experiment}/x`, artefact, method, bits, model: family, scale, scope, seed, groups: bits === '32-32-32' ? undefined : [...groups], ap50: 0.5 + 0.001 * seed,
+    tau: distillation?.tau ?? null, lambda: distillation?.lambda ?? null, informationPlane: informationPoints > 0 ? [{ epoch: 1, informationX: -0.1, informationY: 0.5 }] : [],
+    id: [experiment, method, bits, seed, distillation?.tau, distillation?.lambda, scope, family].join('/'),
+  });
+}
+
+/** The runs that a command would make. */
+function runsOfCommand(command: string): RunSummary[] {
+  const [, name, scale, seeds, , bits, scope, model] = /^npx qdetr experiment (\S+) --scale (\S+) --seeds (\d+)( --bits ((?:\d-\d-8 ?)+))?(?: ?--scope (transformer))?(?: ?--model (smca-detr))?$/.exec(command)!;
+  const options = { scale: scale as Cell['scale'], family: (model ?? 'detr') as Cell['family'], seeds: Array.from({ length: Number(seeds) }, (_, seed) => seed), bits: bits?.trim().split(' '), scope: (scope ?? 'detector') as 'detector' };
+  return experimentNamed(name).grid(options).map(runOfCell);
+}
+
+for (const { id } of CLAIMS) {
+  test(`${id}: the command that is said to decide it makes every run that it needs`, (t) => {
+    const kinds: RunSummary[][] = [[], [madeUpRun({ artefact: [claim(id).artefact], method: 'x', bits: '5-5-8', scale: 'minutes' })]];
+    for (const there of kinds) {
+      const { decidedBy, runs, reason } = judge(id, there)[0];
+      t.is(runs, null);
+      if (there.length > 0) t.regex(reason, /; (there are runs of other cells, at 5-5-8|the runs at 5-5-8 were not observed)$/);
+      const made = runsOfCommand(decidedBy!.command), seen = made.map(({ method, seed, id: run, scale, model }) => ({ ...observation(method, seed, normal), id: run, scale, model, dataset: 'minivoc-128' }));
+      const [{ differences }] = judgeClaims({ recorded: [], fresh: made }, { recorded: [], fresh: id === 'queries-restored' ? seen : [] }, [claim(id)]);
+      t.deepEqual(differences.map(({ interval: found }) => found?.n), differences.map(() => 3), JSON.stringify(differences.map(({ missing }) => missing)));
+      t.deepEqual(decidedBy!.cells, [...new Set(differences.flatMap(({ cells }) => cells))]);
+    }
+  });
+}
+
+test('what would decide a claim: the same scope, scale and model, never smoke; twice the seeds where an interval holds 0; nothing where it is decided', (t) => {
+  const command = (runs: RunSummary[]): string | undefined => judge('order-2-2-8', runs)[0].decidedBy?.command;
+  const levels = [40, 42, 45, 47], one = { seeds: [0] };
+  t.is(command(tableRuns(levels)), undefined);
+  t.is(command(tableRuns(levels, one)), 'npx qdetr experiment table-2.2 --scale gpu --seeds 3 --bits 2-2-8');
+  t.is(command(tableRuns(levels, { ...one, scale: 'smoke' })), 'npx qdetr experiment table-2.2 --scale minutes --seeds 3 --bits 2-2-8');
+  t.is(command(tableRuns(levels, { ...one, scale: 'minutes', scope: 'transformer', model: 'smca-detr' })), 'npx qdetr experiment table-2.2 --scale minutes --seeds 3 --bits 2-2-8 --scope transformer --model smca-detr');
+  t.is(command(tableRuns([40, 40, 45, 47], { noise: 1 })), 'npx qdetr experiment table-2.2 --scale gpu --seeds 6 --bits 2-2-8');
+  const [{ decidedBy, reason }] = judge('order-2-2-8', tableRuns(levels.slice(0, 3), one));
+  t.is(reason, 'no runs of + DA + FQM (Q-DETR) at 2-2-8');
+  t.deepEqual(decidedBy!.cells, ['+ DA at 2-2-8', 'Baseline at 2-2-8', '+ FQM at 2-2-8', '+ DA + FQM (Q-DETR) at 2-2-8']);
+});
+
+test('claims about tau and the information plane name the bits that they want, in statement and cells', (t) => {
+  for (const id of ['full-imitation', 'tau-0', 'best-tau', 'best-lambda', 'plane-q-detr', 'plane-real', 'queries-restored']) {
+    t.true(claim(id).statement.includes('4-4-8'), id);
+    t.true(judge(id, [])[0].decidedBy!.cells.every((cell) => cell === 'Real-valued' || cell.includes('4-4-8')), id);
+  }
+  t.true(judge('best-tau', [])[0].decidedBy!.cells.includes('+ DA + FQM (Q-DETR) at 4-4-8 (tau 0.4, lambda 2.5)'));
 });
 
 test('text, markdown, JSON and the rows of the chart say the same', (t) => {
@@ -161,7 +220,10 @@ test('text, markdown, JSON and the rows of the chart say the same', (t) => {
   t.regex(claimsPlain(judged), /^NOT REPRODUCED {2}At 2-2-8, Baseline < \+ DA < \+ FQM < Q-DETR\.\n {2}on fresh, MiniVOC 128 px, small DETR, scale gpu, 3 seeds: runs 2-2-8\/0\/0\/ /);
   t.regex(claimsPlain(judged), /\n {2}\+ FQM at 2-2-8 minus \+ DA at 2-2-8: -1\.0 \[-1\.1, -0\.9\], 3 seeds\n/);
   t.regex(claimsPlain(judged), /\n\n0 reproduced, 1 not reproduced, 0 undecided\.$/);
-  t.true(claimsMarkdown(judged).includes('| **not reproduced**: + FQM at 2-2-8 minus + DA at 2-2-8 is below 0 |'));
+  t.true(claimsMarkdown(judged).includes('| **not reproduced**: + FQM at 2-2-8 minus + DA at 2-2-8 is below 0 |  |'));
+  const few = judge('order-2-2-8', tableRuns([40, 42, 41, 47], { seeds: [0] }));
+  t.true(claimsPlain(few).includes('\n  would decide it: 3 seeds each of + DA at 2-2-8, Baseline at 2-2-8, + FQM at 2-2-8, + DA + FQM (Q-DETR) at 2-2-8\n    npx qdetr experiment table-2.2 --scale gpu --seeds 3 --bits 2-2-8\n'));
+  t.true(claimsMarkdown(few).includes('| `npx qdetr experiment table-2.2 --scale gpu --seeds 3 --bits 2-2-8`<br>3 seeds each of + DA at 2-2-8,'));
   const [json] = JSON.parse(claimsJson(judged)) as { id: string; verdict: string; differences: Difference[] }[];
   t.deepEqual([json.id, json.verdict, json.differences.length], ['order-2-2-8', 'not reproduced', 3]);
   const [row] = claimRows(judged);
