@@ -84,14 +84,16 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
   const nearest = nearestRun(listRuns(root), identity);
   const { folder, description } = openRun(identity, command, root);
   const finished = readSummary(folder);
-  if (nearest) listener?.reuse?.(describeReuse(nearest, identity, finished && { folder, steps }).reason);
+  const reuse = nearest && describeReuse(nearest, identity, finished && { folder, steps });
+  const resumed = reuse?.reused === true && finished === null ? reuse.reason : undefined; // told once it goes on: another process may be training it, or it may have no checkpoint
+  if (reuse && resumed === undefined) listener?.reuse?.(reuse.reason);
   if (finished) {
     const loaded = loadCheckpoint(folder, id);
     const { parameters, buffers, counters } = loaded?.checkpoint ?? {};
     if (counters?.step === steps) return { id, folder, summary: finished, parameters: { ...parameters, ...buffers }, reused: true };
     listener?.reuse?.(loaded?.note ?? `${folder} has a summary, but no checkpoint of step ${steps}: training goes on`);
   }
-  const parameters = await timed(folder, async () => (run.task ? train(await run.task(), { folder, runId: id, settings: run.training, listener, signal, threads }) : measured(run, folder, id, listener)));
+  const parameters = await timed(folder, async () => (run.task ? train(await run.task(), { folder, runId: id, settings: run.training, listener: resumed === undefined ? listener : tellingFirst(resumed, listener), signal, threads }) : measured(run, folder, id, listener)));
   const evaluations = evaluationsOf(folder);
   if (run.label.artefact.length > 0 && !evaluations.some(({ step }) => step === steps)) {
     throw new UserError(`${path.join(folder, 'metrics.jsonl')}: the evaluation after step ${steps} is missing: delete this run's folder, or start with --fresh, to train again`);
@@ -106,6 +108,17 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
   };
   writeSummary(folder, summary);
   return { id, folder, summary, parameters, reused: false };
+}
+
+/** A listener that hears why a run goes on before it hears that it does. */
+function tellingFirst(reason: string, listener?: RunListener): RunListener {
+  return {
+    ...listener,
+    started: (from, note) => {
+      if (from > 0) listener?.reuse?.(reason);
+      listener?.started?.(from, note);
+    },
+  };
 }
 
 /** Does a run that is not trained: its parameters become the checkpoint of step 0. */

@@ -18,7 +18,7 @@ const identityShape = {
   settings: z.record(z.unknown()).describe('an object of settings'),
   seed: z.number().int().nonnegative().describe('a whole number of at least 0'),
   dataHash: hash(),
-  /** Of all files src/**\/*.ts. */
+  /** See `sourceHash`. */
   sourceHash: hash(),
   /** Of package-lock.json. */
   lockHash: hash(),
@@ -59,18 +59,21 @@ export function canonicalJson(value: unknown): string {
     : inside));
 }
 
-/** Rooms of src that no number of a run depends on: an edit there leaves finished runs usable. */
-const WITHOUT_EFFECT: ReadonlySet<string> = new Set(['cli', 'figures']);
+/**
+ * Files of src that no number of a run depends on, so that an edit there leaves finished runs usable: the command line, figures, and of the
+ * experiments what only judges or lists runs. (What a cell is, settings included, is in its run's identity itself.)
+ */
+const WITHOUT_EFFECT = /^((cli|figures)\/|experiments\/(claim[\w-]*|judge-claims|query-distance|cell-table|cell-plan|departures)\.ts$)/;
 
 /**
- * SHA-256 over the TypeScript files below `folder`, without its folders `cli` and `figures`: their paths, with `/` between the parts
+ * SHA-256 over the TypeScript files below `folder`, without those that have no effect on a run's numbers: their paths, with `/` between the parts
  * and sorted, and their contents.
  * @throws UserError when the folder can't be read
  */
 export function sourceHash(folder = 'src'): string {
   try {
-    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts') && !WITHOUT_EFFECT.has(file.split(path.sep)[0]));
-    return sha256(files.map((file) => `${file.split(path.sep).join('/')} ${sha256(readFileSync(path.join(folder, file)))}\n`).sort().join(''));
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((file) => file.split(path.sep).join('/')).filter((file) => file.endsWith('.ts') && !WITHOUT_EFFECT.test(file));
+    return sha256(files.map((file) => `${file} ${sha256(readFileSync(path.join(folder, file)))}\n`).sort().join(''));
   } catch (error) {
     throw new UserError(`${folder} can't be read (${messageOf(error)}): start in the project's own folder`);
   }

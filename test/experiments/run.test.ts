@@ -5,6 +5,7 @@ import path from 'node:path';
 import test from 'ava';
 import { UserError } from '../../src/errors.js';
 import { performRun, recipeOf, type ExperimentRun, type FinishedRun, type PerformOptions } from '../../src/experiments/run.js';
+import { RunHeld } from '../../src/training/run-lock.js';
 import { openRun, readRun } from '../../src/training/run-folder.js';
 import type { Metrics } from '../../src/training/metrics-log.js';
 import { TrainingInterrupted } from '../../src/training/train.js';
@@ -142,6 +143,18 @@ test.serial('stopped and started again: it goes on, to the same numbers', async 
   t.deepEqual(again.told, [`run ${first.id} of test/tiny is resumed: source, settings, data, lock file and engine are unchanged`, 'from 3']);
   t.deepEqual(again.parameters, first.parameters);
   t.deepEqual(again.summary.evaluations, first.summary.evaluations);
+});
+
+test.serial('a run that another one is training, or that has no checkpoint yet, is not called resumed', async (t) => {
+  rmSync(first.folder, { recursive: true });
+  const told: string[] = [];
+  const other = perform(tinyExperiment());
+  while (!existsSync(path.join(first.folder, 'lock'))) await new Promise((resolve) => setTimeout(resolve, 1));
+  await t.throwsAsync(perform(tinyExperiment(), { listener: { reuse: (reason) => told.push(reason), started: () => told.push('started') } }), { instanceOf: RunHeld });
+  t.deepEqual(told, []);
+  t.deepEqual((await other).told, ['from 0']);
+  for (const file of ['LAST', 'checkpoints', 'summary.json', 'metrics.jsonl']) rmSync(path.join(first.folder, file), { recursive: true });
+  t.deepEqual((await perform(tinyExperiment())).told, ['from 0']);
 });
 
 /** Files of the newest and the older checkpoint. */

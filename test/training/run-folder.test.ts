@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
@@ -133,7 +133,7 @@ test('a run folder that was renamed or copied is noticed', (t) => {
   t.throws(() => listRuns(root), { instanceOf: UserError, message: /0123456789ab.run\.json: 'id' should be/ });
 });
 
-test('the source hash depends on every .ts file but those of cli and figures, its path and its content, and on nothing else', (t) => {
+test('the source hash depends on the path and content of every .ts file but those that no number depends on, and on nothing else', (t) => {
   const root = newRoot();
   const write = (file: string, content: string) => {
     mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
@@ -148,6 +148,12 @@ test('the source hash depends on every .ts file but those of cli and figures, it
   t.is(write('a/c.ts', 'c'), start);
   t.is(write('cli/x.ts', 'x'), start);
   t.is(write('figures/x.ts', 'x'), start);
+  for (const file of ['claim', 'claims', 'claims-text', 'judge-claims', 'query-distance', 'cell-table', 'cell-plan', 'departures']) t.is(write(`experiments/${file}.ts`, 'x'), start, file);
+  const before = sourceHash(root);
+  for (const file of ['experiments/cell.ts', 'experiments/grid.ts', 'a/claims.ts', 'claims.ts', 'a/cli/x.ts']) {
+    t.not(write(file, 'x'), before, file);
+    rmSync(path.join(root, file));
+  }
   t.not(write('a/d.ts', ''), start);
   t.not(sourceHash(path.join(root, 'a')), start);
   t.regex(sourceHash(), /^[0-9a-f]{64}$/);
