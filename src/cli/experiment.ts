@@ -5,7 +5,7 @@ import type { Cell, StudentStart } from '../experiments/cell.js';
 import { STUDENT_STARTS } from '../experiments/cell.js';
 import { EXPERIMENTS, experimentNamed } from '../experiments/experiments.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
-import { stageSettings } from '../experiments/perform-cell.js';
+import { stageSettings } from '../experiments/stage-settings.js';
 import { UserError } from '../errors.js';
 import { FAMILIES, type Family, type ModelScale } from '../models/settings.js';
 import { parsePrecision } from '../quantizer/precision.js';

@@ -2,7 +2,7 @@ import type { Cell } from '../experiments/cell.js';
 import { cellTable } from '../experiments/cell-table.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
 import { needsObservations, observeRuns } from '../experiments/observe-runs.js';
-import { stageSettings } from '../experiments/perform-cell.js';
+import { stageSettings, stagesOf } from '../experiments/stage-settings.js';
 import { drawFigures } from '../figures/draw.js';
 import { observationRecords } from '../figures/observation-records.js';
 import { paperValues } from '../figures/paper-values.js';
@@ -80,8 +80,8 @@ export async function performGrid(experiment: Experiment, cells: readonly Cell[]
   return files;
 }
 
-/** Steps of a cell's stages: two of a detector, one otherwise; runs before them (a teacher's, a backbone's) are not foreseen. */
-const expectedSteps = (cell: Cell): number => stageSettings(cell).steps * (cell.scope === 'detector' ? 2 : 1);
+/** Steps of a cell's stages; runs before them (a teacher's, a backbone's) are not foreseen. */
+const expectedSteps = (cell: Cell): number => stageSettings(cell).steps * Math.max(1, stagesOf(cell));
 
 /** How a cell ended, in a line. */
 function endLine(outcome: CellOutcome): string {

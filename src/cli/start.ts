@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { startExperiment } from '../experiments/start.js';
-import { stageSettings } from '../experiments/perform-cell.js';
+import { stageSettings } from '../experiments/stage-settings.js';
 import { FAMILIES, type Family } from '../models/settings.js';
 import { parseAssignments } from '../training/settings.js';
 import { performGrid } from './perform-grid.js';

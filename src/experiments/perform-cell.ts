@@ -3,12 +3,13 @@ import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js
 import { MODULE_GROUPS } from '../models/quantization-policy.js';
 import { modelOf, type DetectorSettings } from '../models/settings.js';
 import { selectParameters } from '../tensor/parameters.js';
-import { resolveSettings, type TrainingSettings } from '../training/settings.js';
+import type { TrainingSettings } from '../training/settings.js';
 import type { Cell } from './cell.js';
 import { detectorRun, openData, sizesOf, type DetectorData, type DetectorRunOptions, type RunStart, type RunTeacher } from './detector-run.js';
 import { postTrainingRun } from './post-training-run.js';
 import { realValuedWeights, teacherWeights } from './real-valued-weights.js';
 import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
+import { stageSettings, stagesOf } from './stage-settings.js';
 
 /** How a cell is performed. */
 export interface PerformCellOptions extends Omit<PerformOptions, 'listener'> {
@@ -24,16 +25,6 @@ function dataOf(model: DetectorSettings, { scale, scope }: Pick<Cell, 'scale' | 
   if (opened?.key !== key) opened = { key, data: openData(model, sizesOf(scale, scope)) };
   return opened.data;
 }
-
-/** The settings of one stage of a cell. Both stages have the same length (decision A20). */
-export const stageSettings = ({ scale, seed, changes }: Pick<Cell, 'scale' | 'seed' | 'changes'>): TrainingSettings => resolveSettings(scale, { ...STAGE[scale], ...changes, seed }, '--set');
-
-/** What a stage differs in from the scale's preset. */
-const STAGE: Readonly<Record<Cell['scale'], Partial<TrainingSettings>>> = {
-  smoke: {},
-  minutes: { steps: 500, learningRate: 1e-3, evaluationInterval: 500 },
-  gpu: {},
-};
 
 /**
  * Trains a cell to its end, or finds it finished. Scope `detector`: stage 1 quantizes the backbone alone, stage 2 everything from stage 1's
@@ -60,7 +51,7 @@ export async function performCell(cell: Cell, { listen, ...options }: PerformCel
   const start = studentWeights(cell, own, teacher);
   const isRealValued = bits === formatPrecision(REAL);
   if (isRealValued || scope === 'transformer') {
-    const whole = isRealValued && scope === 'detector' ? { ...training, steps: 2 * training.steps } : training;
+    const whole = { ...training, steps: stagesOf(cell) * training.steps };
     return perform(detectorRun({ ...shared, training: whole, groups, experiment: at, artefact, informationPoints, from: start }), name);
   }
   const firstGroups = groups.filter((group) => group === 'backbone');

@@ -33,14 +33,22 @@ export interface ShippedWeights {
 /** The name of a scale's weights, `minutes` or `minutes-smca`; a larger model's, a teacher's, has `-teacher` at its end. */
 export const shippedName = (scale: string, family: Family, role: '' | '-teacher' = ''): string => `${scale}${family === 'smca-detr' ? '-smca' : ''}${role}`;
 
+/** The scale of a name, and what else it says: `''`, `smca`, `teacher`, `smca-teacher`. */
+function partsOf(name: string): { scale: string; kind: string } {
+  const [scale, ...kind] = name.split('-');
+  return { scale, kind: kind.join('-') };
+}
+
 /**
- * The real-valued detector of a scale that comes with the project, checked against its SHA-256.
- * @throws UserError when there is none (it names the scales that there are), or it is damaged
+ * The real-valued detector that comes with the project under a name ({@link shippedName}), checked against its SHA-256.
+ * @throws UserError when there is none (it names the scales that have one of its kind), or it is damaged
  */
-export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
-  const manifestFile = path.join(folder, `minivoc-${scale}.json`);
-  const others = existsSync(manifestFile) ? [] : scalesIn(folder);
-  if (others.length > 0) throw new UserError(`no weights of scale ${scale} come with the project, only of ${others.join(', ')} (${folder}): choose one of these with --scale, or other weights with --from`);
+export function shippedWeights(name: string, folder = FOLDER): ShippedWeights {
+  const manifestFile = path.join(folder, `minivoc-${name}.json`);
+  if (!existsSync(manifestFile)) {
+    const { scale, kind } = partsOf(name), others = scalesIn(folder, kind);
+    if (others.length > 0) throw new UserError(`no ${kind && `${kind} `}weights of scale ${scale} come with the project, only of ${others.join(', ')} (${folder}): choose one of these with --scale, or other weights with --from`);
+  }
   const manifest = parseStrictly(manifestSchema, readJson(manifestFile, RESTORE), manifestFile, RESTORE);
   const file = path.join(folder, manifest.file);
   let bytes: Uint8Array;
@@ -57,8 +65,8 @@ export function shippedWeights(scale: string, folder = FOLDER): ShippedWeights {
 /** Whether weights of this name come with the project. */
 export const hasShippedWeights = (name: string, folder = FOLDER): boolean => existsSync(path.join(folder, `minivoc-${name}.json`));
 
-/** Scales whose weights come with the project. */
-function scalesIn(folder: string): string[] {
-  const files = existsSync(folder) ? readdirSync(folder) : [];
-  return files.flatMap((name) => /^minivoc-(\w+)\.json$/.exec(name)?.[1] ?? []).sort();
+/** Scales that have weights of a kind. */
+function scalesIn(folder: string, kind: string): string[] {
+  const names = (existsSync(folder) ? readdirSync(folder) : []).flatMap((file) => /^minivoc-([\w-]+)\.json$/.exec(file)?.[1] ?? []);
+  return names.map(partsOf).filter((parts) => parts.kind === kind).map(({ scale }) => scale).sort();
 }

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../errors.js';
-import { sha256 } from '../files.js';
 import { initialDetectorParameters } from '../models/initial-parameters.js';
 import { familyTitles, type DetectorSettings, type Family } from '../models/settings.js';
 import { isSmcaParameter } from '../models/smca-detr.js';
@@ -11,6 +10,7 @@ import type { ParameterValues } from '../tensor/parameters.js';
 import { RandomStream } from '../tensor/random.js';
 import { loadCheckpoint } from '../training/checkpoint.js';
 import { listRuns, readRun, runFolder } from '../training/run-folder.js';
+import { parameterHash } from './parameter-hash.js';
 import { shippedWeights } from './shipped-weights.js';
 
 /** Weights that a detector starts from. */
@@ -22,17 +22,36 @@ export interface StartingWeights {
   note: string;
 }
 
+/** Weights as they are read, before it is known whether they fit a model. */
+export interface ReadWeights {
+  id: string;
+  /** In words, for the reader. */
+  origin: string;
+  parameters: ParameterValues;
+  /** What the record of a run says about its model. */
+  model?: unknown;
+}
+
 /**
  * Weights to start a detector from: `shipped` (those that come with the project), the id of a run, or a safetensors file. Either all of
  * the detector or its backbone; quantizers are left out, since they are calibrated for the run's own bits.
  * @param from the user's word
+ * @param name of what comes with the project, for `shipped` (shippedName)
  * @param root folder of the runs
  * @throws UserError when there is no such run or file, it is damaged, or it is of another model: with the first key that differs
  */
-export function startingWeights(from: string, model: DetectorSettings, scale: string, root?: string): StartingWeights {
-  const { id, origin, parameters } = readWeights(from, scale, root);
+export function startingWeights(from: string, model: DetectorSettings, name: string, root?: string): StartingWeights {
+  const weights = from === 'shipped' ? readShippedWeights(name) : readNamedWeights(from, { option: '--from', words: 'shipped' }, root);
+  checkFamily(weights, model.family);
+  return fitWeights(weights, model);
+}
+
+/**
+ * The weights of a model out of those that were read, quantizers left out.
+ * @throws UserError when they are of another model, with the first key that differs
+ */
+export function fitWeights({ id, origin, parameters }: ReadWeights, model: DetectorSettings): StartingWeights {
   const own = initialDetectorParameters(model, new RandomStream(0));
-  checkFamily(origin, Object.keys(parameters), model.family);
   const isBackbone = !Object.keys(parameters).some((name) => Object.hasOwn(own, name) && !name.startsWith('backbone.'));
   const wanted = Object.keys(own).filter((name) => !isBackbone || name.startsWith('backbone.'));
   for (const name of wanted) {
@@ -50,35 +69,45 @@ export function startingWeights(from: string, model: DetectorSettings, scale: st
   };
 }
 
+/** The family of a whole detector's weights, by their names; undefined for others. */
+export function familyOfWeights(names: readonly string[]): Family | undefined {
+  if (!names.some((name) => name.startsWith('transformer.decoder.'))) return undefined;
+  return names.some(isSmcaParameter) ? 'smca-detr' : 'detr';
+}
+
 /** @throws UserError for the weights of a whole detector of the other family */
-function checkFamily(origin: string, names: readonly string[], wanted: Family): void {
-  if (!names.some((name) => name.startsWith('transformer.decoder.'))) return;
-  const family: Family = names.some(isSmcaParameter) ? 'smca-detr' : 'detr';
-  if (family === wanted) return;
+function checkFamily({ origin, parameters }: ReadWeights, wanted: Family): void {
+  const family = familyOfWeights(Object.keys(parameters));
+  if (family === undefined || family === wanted) return;
   const [theirs, ours] = [familyTitles[family], familyTitles[wanted]];
   throw new UserError(`${origin} holds the weights of ${theirs}, and this model is ${ours}: train ${theirs} with --model ${family}, or give weights of ${ours}`);
 }
 
 const anotherModel = (origin: string, what: string): UserError => new UserError(`${origin} holds another model: ${what}; give weights of this scale, or choose the scale that they were made at with --scale`);
 
-function readWeights(from: string, scale: string, root?: string): { id: string; origin: string; parameters: ParameterValues } {
-  if (from === 'shipped') {
-    const { id, parameters } = shippedWeights(scale);
-    return { id, origin: 'the weights that come with the project', parameters };
-  }
+function readShippedWeights(name: string): ReadWeights {
+  const { id, parameters } = shippedWeights(name);
+  return { id, origin: 'the weights that come with the project', parameters };
+}
+
+/**
+ * The weights of a run or a safetensors file.
+ * @param asked the option that names them, and the words that it knows beside runs and files, for errors
+ * @throws UserError when there is no such run or file, or it is damaged
+ */
+export function readNamedWeights(from: string, { option, words }: { option: string; words: string }, root?: string): ReadWeights {
   if (/^[0-9a-f]{12}$/.test(from)) {
     const folder = runFolder(from, root);
     const run = readRun(folder);
     const loaded = run && loadCheckpoint(folder, from);
     if (!loaded) {
       const known = listRuns(root).map(({ id, experiment }) => `${id} (${experiment})`).join(', ');
-      throw new UserError(`--from ${from}: ${run ? `${folder} has no checkpoint yet` : `there is no such run in ${path.dirname(folder)}`}: ${known ? `choose one of ${known}` : 'train one first'}`);
+      throw new UserError(`${option} ${from}: ${run ? `${folder} has no checkpoint yet` : `there is no such run in ${path.dirname(folder)}`}: ${known ? `choose one of ${known}` : 'train one first'}`);
     }
     const { parameters, buffers, counters } = loaded.checkpoint;
-    return { id: from, origin: `run ${from} (${run.experiment}, step ${counters.step})`, parameters: { ...parameters, ...buffers } };
+    return { id: from, origin: `run ${from} (${run.experiment}, step ${counters.step})`, parameters: { ...parameters, ...buffers }, model: run.settings.model };
   }
-  if (!from.endsWith('.safetensors') && !existsSync(from)) throw new UserError(`--from ${from}: should be shipped, a run's id (12 hexadecimal digits) or a .safetensors file`);
+  if (!from.endsWith('.safetensors') && !existsSync(from)) throw new UserError(`${option} ${from}: should be ${words}, a run's id (12 hexadecimal digits) or a .safetensors file`);
   const { parameters } = readParameters(from);
-  const hash = sha256(Object.keys(parameters).sort().map((name) => `${name} ${parameters[name].shape.join()} ${sha256(new Uint8Array(parameters[name].data.buffer, parameters[name].data.byteOffset, parameters[name].data.byteLength))}\n`).join(''));
-  return { id: `weights ${hash.slice(0, 12)}`, origin: from, parameters };
+  return { id: `weights ${parameterHash(parameters).slice(0, 12)}`, origin: from, parameters };
 }

@@ -1,9 +1,10 @@
 import type { DetectionDataset } from '../data/dataset.js';
-import { sha256 } from '../files.js';
 import type { DetectorSettings } from '../models/settings.js';
-import type { ParameterValues } from '../tensor/parameters.js';
+import { isQuantizerParameter } from '../quantizer/scales.js';
+import { selectParameters, type ParameterValues } from '../tensor/parameters.js';
 import { computeFeatures, type FeatureCache } from '../training/feature-cache.js';
 import type { RunTeacher } from './detector-run.js';
+import { parameterHash } from './parameter-hash.js';
 
 /** Feature caches that are kept, of the last backbones: a grid trains many students on one. */
 const KEPT = 2;
@@ -24,7 +25,4 @@ export async function teacherFeatures(student: ParameterValues, { model, paramet
   return backboneHash(student) === backboneHash(parameters) ? undefined : trainingFeatures(model, parameters, dataset);
 }
 
-function backboneHash(parameters: ParameterValues): string {
-  const names = Object.keys(parameters).filter((name) => name.startsWith('backbone.') && !/_quantizer\./.test(name)).sort();
-  return sha256(names.map((name) => `${name} ${sha256(new Uint8Array(parameters[name].data.buffer, parameters[name].data.byteOffset, parameters[name].data.byteLength))}`).join('\n'));
-}
+const backboneHash = (parameters: ParameterValues): string => parameterHash(selectParameters(parameters, (name) => name.startsWith('backbone.') && !isQuantizerParameter(name)));

@@ -77,6 +77,7 @@ for (const [args, message] of [
   [['--seed', '-1'], "error: --set: 'seed' should be a whole number of at least 0, but is -1: change it and start again"],
   [['--from', 'nothing'], "error: --from nothing: should be shipped, a run's id (12 hexadecimal digits) or a .safetensors file"],
   [['--from', 'shipped'], 'error: no weights of scale smoke come with the project, only of minutes (data-manifests/weights): choose one of these with --scale, or other weights with --from'],
+  [['--from', 'shipped', '--model', 'smca-detr'], 'error: no smca weights of scale smoke come with the project, only of minutes (data-manifests/weights): choose one of these with --scale, or other weights with --from'],
   [['--runs', 'package.json'], 'error: package.json is a file, but runs go into a folder: name a folder with --runs, or move the file away'],
   [['--from', '0123456789ab', '--runs', 'package.json'], 'error: package.json is a file, but runs go into a folder: name a folder with --runs, or move the file away'],
 ] as const) {

@@ -4,7 +4,8 @@ import path from 'node:path';
 import test from 'ava';
 import type { Cell } from '../../src/experiments/cell.js';
 import { methodParts, paperCell, Q_DETR, type GridOptions } from '../../src/experiments/grid.js';
-import { performCell, stageSettings } from '../../src/experiments/perform-cell.js';
+import { performCell } from '../../src/experiments/perform-cell.js';
+import { stageSettings } from '../../src/experiments/stage-settings.js';
 import { UserError } from '../../src/errors.js';
 import { readRun } from '../../src/training/run-folder.js';
 
