@@ -2,10 +2,11 @@ import { MODULE_GROUPS, type RunSummary } from '../training/run-record.js';
 import { spread } from './end-labels.js';
 import { datasetName, finalAp50, groupFor, modelName, quantizedGroups, seedsText, type RunGroup } from './groups.js';
 import type { PaperValues } from './paper-values.js';
+import { noRuns } from './no-runs.js';
 import type { Figure } from './render.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
 import { meanInterval, type Interval } from './statistics.js';
-import { CONFIG, FAINT, INK, QUIET, niceDomain, panelTitle, type Layer } from './style.js';
+import { CONFIG, FAINT, INK, niceDomain, panelTitle, type Layer } from './style.js';
 
 const WIDTH = 400;
 const HEIGHT = 330;
@@ -123,10 +124,9 @@ function panel(title: string, subtitle: string[], points: readonly ProgressPoint
 }
 
 function emptyPanel(): object {
-  const text = ['No runs of this figure yet,', 'recorded or fresh.'];
   const layer: Layer[] = [
     { data: { values: [{ step: 0, mean: 50 }] }, mark: { type: 'point', opacity: 0 }, encoding: { x: stepAxis(), y: ap50Axis([-4, 104]) } },
-    { data: { values: [{ text }] }, mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, align: 'center', baseline: 'middle' }, encoding: { x: { value: WIDTH / 2 }, y: { value: HEIGHT / 2 }, text: { field: 'text' } } },
+    noRuns('figure-2.11', WIDTH, HEIGHT),
   ];
   return { width: WIDTH, height: HEIGHT, title: panelTitle('This kit', ['MiniVOC test', ' ']), layer, view: { stroke: FAINT } };
 }

@@ -1,10 +1,11 @@
 import { spread } from './end-labels.js';
 import { datasetName, groupFor, modelName, seedsText, type RunGroup } from './groups.js';
 import type { PaperValues } from './paper-values.js';
+import { noRuns } from './no-runs.js';
 import type { Figure } from './render.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
 import type { Interval } from './statistics.js';
-import { CONFIG, FAINT, INK, QUIET, methodStyle, niceDomain, type Layer } from './style.js';
+import { CONFIG, FAINT, INK, methodStyle, niceDomain, type Layer } from './style.js';
 import { FULL_IMITATION, isGrid, methodPoints, tauPoints, type MethodPoint } from './tau-points.js';
 
 const WIDTH = 320;
@@ -85,7 +86,7 @@ function paperPanel(paper: PaperValues): object {
 function emptyPanel(): object {
   return view('This kit', ['MiniVOC test', ''], [
     { data: { values: [{ tau: 0.5, ap50: 50 }] }, mark: { type: 'point', opacity: 0 }, encoding: { x: tauAxis(), y: ap50Axis([-4, 104]) } },
-    sentence('No runs of this figure yet,', 'recorded or fresh.'),
+    noRuns('figure-2.12a', WIDTH, HEIGHT),
   ]);
 }
 
@@ -161,14 +162,6 @@ function kitPanel(origin: Origin, group: RunGroup): object {
 }
 
 const lambdaName = (lambda: number | null): string => (lambda === null ? 'no distillation' : `λ = ${lambda}`);
-
-function sentence(...text: string[]): Layer {
-  return {
-    data: { values: [{ text }] },
-    mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, align: 'center', baseline: 'middle' },
-    encoding: { x: { value: WIDTH / 2 }, y: { value: HEIGHT / 2 }, text: { field: 'text' } },
-  };
-}
 
 function tauAxis() {
   return { field: 'tau', type: 'quantitative' as const, scale: { domain: [-0.05, 1.05], nice: false }, axis: { title: 'τ', values: [0, 0.2, 0.4, 0.6, 0.8, 1], grid: false } };

@@ -1,9 +1,10 @@
 import * as aq from 'arquero';
 import { spread } from './end-labels.js';
 import { datasetName, groupFor, modelName, seedsText, type RunGroup } from './groups.js';
+import { noRuns } from './no-runs.js';
 import type { Figure } from './render.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
-import { CONFIG, FAINT, INK, QUIET, methodOrder, methodStyle, type Layer } from './style.js';
+import { CONFIG, FAINT, INK, methodOrder, methodStyle, type Layer } from './style.js';
 
 const WIDTH = 560;
 const EMPTY_WIDTH = 860;
@@ -46,10 +47,12 @@ export function planePoints(group: RunGroup): PlanePoint[] {
  * their own, below where there are others.
  */
 export function figure212b(runs: RunSummaries): Figure {
+  let hasTeacher = false;
   const panelsOf = (scope: 'detector' | 'transformer'): object[] =>
     (['recorded', 'fresh'] as const).flatMap((origin) => {
       const group = groupFor('figure-2.12b', runs[origin], { scope });
       const points = group === null ? [] : planePoints(group);
+      hasTeacher ||= points.some(({ method }) => method === 'Teacher');
       return group === null || points.length === 0 ? [] : [planePanel(origin, group, points)];
     });
   const lines = [panelsOf('detector'), panelsOf('transformer')].filter((panels) => panels.length > 0);
@@ -58,8 +61,10 @@ export function figure212b(runs: RunSummaries): Figure {
     title: {
       text: 'Figure 2.12(b) · Information plane',
       subtitle: [
-        'A curve per method over its checkpoints, the last one large. The paper prints none of its values: nothing here is the paper’s.',
-        'Colours as the paper names them; it names red twice, so the teacher is a darker red, dashed, with diamonds. Others are this kit’s choice.',
+        'A curve per method over its checkpoints, the last one large.',
+        'The paper prints none of its values: nothing here is the paper’s.',
+        'Its students have the colours that it names; others are this kit’s choice.',
+        ...(hasTeacher ? ['It names red twice: the teacher is a darker red, dashed, with diamonds.'] : []),
       ],
     },
     ...(lines.length > 1 ? { vconcat: lines.map((hconcat) => ({ hconcat })), spacing: 44 } : { hconcat: lines[0] ?? [emptyPanel()] }),
@@ -98,11 +103,7 @@ function emptyPanel(): object {
   const values = [{ informationX: 0.5, ap50: 50 }];
   return view('This kit', ['MiniVOC test', ''], [
     { data: { values }, mark: { type: 'point', opacity: 0 }, encoding: { x: { ...xAxis([0, 1]), axis: { ...xAxis([0, 1]).axis, labels: false } }, y: yAxis([-4, 104], 'MiniVOC test') } },
-    {
-      data: { values: [{ text: ['No points yet, recorded or fresh:', 'this figure draws the runs of figure-2.12b when there are some.'] }] },
-      mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, align: 'center', baseline: 'middle' },
-      encoding: { x: { value: EMPTY_WIDTH / 2 }, y: { value: HEIGHT / 2 }, text: { field: 'text' } },
-    },
+    noRuns('figure-2.12b', EMPTY_WIDTH, HEIGHT, 'No points yet, recorded or fresh.'),
   ], EMPTY_WIDTH);
 }
 

@@ -1,5 +1,6 @@
 import type { ObservationRecord, QueryHistogram } from '../training/observation-record.js';
 import { datasetName, modelName } from './groups.js';
+import { noRuns } from './no-runs.js';
 import { observedGroup, type Observations, type ObservedGroup } from './observation-records.js';
 import type { Figure } from './render.js';
 import type { Origin } from './run-summaries.js';
@@ -45,8 +46,8 @@ function section(origin: Origin, group: ObservedGroup): object {
   const layers = [...new Set(group.runs.flatMap((run) => run.queries.map(({ layer }) => layer)))].sort((a, b) => a - b);
   const domains = layers.map((layer) => domainOf(group.runs.flatMap((run) => run.queries.filter((one) => one.layer === layer))));
   const [{ images }] = group.runs;
-  const where = group.scope === 'transformer' ? 'only the transformer at low bits' : `scale '${group.scale}'`;
-  const title = panelTitle(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here', [`${datasetName(group.dataset)} test,`, `${images} images, ${modelName(group)},`, where]);
+  const where = [`scale '${group.scale}'`, ...(group.scope === 'transformer' ? ['only the transformer at low bits'] : [])];
+  const title = panelTitle(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here', [`${datasetName(group.dataset)} test,`, `${images} images, ${modelName(group)},`, ...where]);
   return {
     concat: group.runs.flatMap((run, row) => [
       labelView(run, row === 0 ? title : undefined),
@@ -61,14 +62,14 @@ function section(origin: Origin, group: ObservedGroup): object {
 /** The range of queries that a column shows: that of all of its histograms. */
 const domainOf = (histograms: readonly QueryHistogram[]): [number, number] => [Math.min(...histograms.map(({ low }) => low)), Math.max(...histograms.map(({ high }) => high))];
 
-function labelView({ method, bits }: ObservationRecord, title?: object): object {
+function labelView({ method, bits, seed, id }: ObservationRecord, title?: object): object {
   const { colour } = methodStyle(method);
   const text = (words: string, y: number, mark: object): Layer => ({ data: { values: [{ text: words }] }, mark: { type: 'text', align: 'left', baseline: 'middle', ...mark }, encoding: { x: { value: 0 }, y: { value: y }, text: { field: 'text' } } });
   return {
     width: LABELS,
     height: HEIGHT,
     ...(title === undefined ? {} : { title }),
-    layer: [text(method, 0.32 * HEIGHT, { fontSize: 17, fontWeight: 'bold', color: colour }), text(bits === '32-32-32' ? '32 bits' : bits, 0.32 * HEIGHT + 24, { fontSize: 15, color: QUIET })],
+    layer: [text(method, 0.32 * HEIGHT, { fontSize: 17, fontWeight: 'bold', color: colour }), text(`${bits === '32-32-32' ? '32 bits' : bits}, seed ${seed}`, 0.32 * HEIGHT + 24, { fontSize: 15, color: QUIET }), text(`weights of run ${id}`, 0.32 * HEIGHT + 45, { fontSize: 13, color: QUIET })],
   };
 }
 
@@ -146,13 +147,5 @@ const note = (words: string): Layer => ({
 
 function emptyPanel(): object {
   const width = 2 * WIDTH + LABELS + 52;
-  return {
-    width,
-    height: HEIGHT,
-    title: panelTitle('This kit', ['MiniVOC test', ' ']),
-    data: { values: [{ text: ['Nothing observed yet, in recorded or fresh runs:', 'this figure draws the runs of figure-2.8 when there are some.'] }] },
-    mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, align: 'center', baseline: 'middle' },
-    encoding: { x: { value: width / 2 }, y: { value: HEIGHT / 2 }, text: { field: 'text' } },
-    view: { stroke: FAINT },
-  };
+  return { width, height: HEIGHT, title: panelTitle('This kit', ['MiniVOC test', ' ']), ...noRuns('figure-2.8', width, HEIGHT, 'Nothing observed yet, in recorded or fresh runs.'), view: { stroke: FAINT } };
 }

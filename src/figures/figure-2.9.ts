@@ -1,5 +1,6 @@
 import type { AttentionMaps, ObservationRecord, ObservedPicture } from '../training/observation-record.js';
 import { datasetName, modelName } from './groups.js';
+import { noRuns } from './no-runs.js';
 import { observedGroup, type Observations, type ObservedGroup } from './observation-records.js';
 import { plainPng } from './picture.js';
 import { FONT_FILES, type Figure } from './render.js';
@@ -49,7 +50,7 @@ function picturesOf({ runs }: ObservedGroup): ObservedPicture[] {
 function section(origin: Origin, group: ObservedGroup, picture: ObservedPicture, isFirst: boolean): object {
   const mapsOf = (run: ObservationRecord): AttentionMaps | undefined => run.attention.find((maps) => maps.picture === picture.id);
   const real = group.runs.find((run) => run.method === 'Real-valued'), reference = real && mapsOf(real);
-  const where = group.scope === 'transformer' ? 'transformer only' : `scale '${group.scale}'`;
+  const where = `scale '${group.scale}'${group.scope === 'transformer' ? ', transformer only' : ''}`;
   const title = panelTitle(origin === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here', [`${datasetName(group.dataset)} test,`, `${modelName(group)}, ${where}`]);
   const rows = group.runs.flatMap((run) => {
     const maps = mapsOf(run);
@@ -68,7 +69,7 @@ function section(origin: Origin, group: ObservedGroup, picture: ObservedPicture,
   };
 }
 
-function labelView({ method, bits }: ObservationRecord, { label, probability }: AttentionMaps, title?: object): object {
+function labelView({ method, bits, seed, id }: ObservationRecord, { label, probability }: AttentionMaps, title?: object): object {
   const text = (words: string, y: number, mark: object): Layer => ({ data: { values: [{ text: words }] }, mark: { type: 'text', align: 'left', baseline: 'middle', ...mark }, encoding: { x: { value: 0 }, y: { value: y }, text: { field: 'text' } } });
   return {
     width: LABELS,
@@ -76,8 +77,9 @@ function labelView({ method, bits }: ObservationRecord, { label, probability }: 
     ...(title === undefined ? {} : { title }),
     layer: [
       text(method, 0.32 * SIDE, { fontSize: 16, fontWeight: 'bold', color: methodStyle(method).colour }),
-      text(bits === '32-32-32' ? '32 bits' : bits, 0.32 * SIDE + 23, { fontSize: 15, color: QUIET }),
-      text(`${label} ${Math.round(100 * probability)} %`, 0.32 * SIDE + 46, { fontSize: 15, color: INK }),
+      text(`${bits === '32-32-32' ? '32 bits' : bits}, seed ${seed}`, 0.32 * SIDE + 23, { fontSize: 15, color: QUIET }),
+      text(`weights of run ${id}`, 0.32 * SIDE + 43, { fontSize: 13, color: QUIET }),
+      text(`${label} ${Math.round(100 * probability)} %`, 0.32 * SIDE + 67, { fontSize: 15, color: INK }),
     ],
   };
 }
@@ -143,14 +145,6 @@ const words = (text: string): Layer[] => [
 ];
 
 function emptyPanel(): object {
-  const width = LABELS + 4 * SIDE;
-  return {
-    width,
-    height: 220,
-    title: panelTitle('This kit', ['MiniVOC test', ' ']),
-    data: { values: [{ text: ['Nothing observed yet, in recorded or fresh runs:', 'this figure draws the runs of figure-2.9 when there are some.'] }] },
-    mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, align: 'center', baseline: 'middle' },
-    encoding: { x: { value: width / 2 }, y: { value: 110 }, text: { field: 'text' } },
-    view: { stroke: FAINT },
-  };
+  const width = LABELS + 4 * SIDE, height = 220;
+  return { width, height, title: panelTitle('This kit', ['MiniVOC test', ' ']), ...noRuns('figure-2.9', width, height, 'Nothing observed yet, in recorded or fresh runs.'), view: { stroke: FAINT } };
 }

@@ -1,8 +1,9 @@
 import { datasetName, modelName, seedsText } from './groups.js';
-import type { Figure } from './render.js';
+import { FONT_FILES, type Figure } from './render.js';
 import type { Origin } from './run-summaries.js';
 import { CONFIG, FAINT, INK, QUIET, methodStyle, niceDomain, type Layer } from './style.js';
 import type { Measured, Shown, Table22, TransformerCell, TransformerOnly } from './table-2.2.js';
+import { wrapText } from './text-width.js';
 
 const ROW = 31;
 const PLOT = 155;
@@ -26,6 +27,8 @@ interface Panel {
   title: string;
   subtitle: string[];
   points: Point[];
+  /** Rows without a run. */
+  missing: number[];
   real: number | null;
   measured: boolean;
   empty: string[];
@@ -73,7 +76,7 @@ function paperPanel({ rows }: Section, cells: Table22['cells']): Panel {
     const cell = cells.find(({ method, bits }) => method === row.method && bits === row.bits);
     return cell === undefined ? [] : [{ y: row.y, method: row.method, value: cell.paper, low: null, high: null, numbers: cell.paper.toFixed(1), unseenNumber: '' }];
   });
-  return { title: 'Paper', subtitle: ['VOC 2007 test, DETR-R50', 'as printed'], points, real: realOf(points), measured: false, empty: [] };
+  return { title: 'Paper', subtitle: ['VOC 2007 test, DETR-R50', 'as printed'], points, missing: [], real: realOf(points), measured: false, empty: [] };
 }
 
 function measuredPanel({ rows }: Section, origin: Origin, { cells, ...shown }: Pick<Table22, Origin> & { cells: readonly TransformerCell[] }, empty: string[]): Panel {
@@ -81,7 +84,8 @@ function measuredPanel({ rows }: Section, origin: Origin, { cells, ...shown }: P
     const measured = cells.find(({ method, bits }) => method === row.method && bits === row.bits)?.[origin] ?? null;
     return measured === null ? [] : [pointOf(row, measured)];
   });
-  return { title: TITLES[origin], subtitle: shownText(shown[origin]), points, real: realOf(points), measured: true, empty };
+  const missing = rows.map(({ y }) => y).filter((y) => points.every((point) => point.y !== y));
+  return { title: TITLES[origin], subtitle: shownText(shown[origin]), points, missing, real: realOf(points), measured: true, empty };
 }
 
 const TITLES = { recorded: 'Recorded by this kit', fresh: 'Fresh, made here' } as const;
@@ -116,7 +120,9 @@ function labelView(rowsOf: Section, title?: object): object {
 }
 
 function panelView(rowsOf: Section, content: Panel): object {
-  const { points, real } = content;
+  const { points, missing, real } = content;
+  const title = { text: content.title, subtitle: content.subtitle, fontSize: 18, subtitleFontSize: 14, subtitlePadding: 5, color: INK, offset: 16 };
+  if (points.length === 0) return noteView(rowsOf, content.empty, title);
   const y = yOf(rowsOf);
   const values = points.flatMap(({ value, low, high }) => [value, low, high]).filter((value): value is number => value !== null);
   const domain = niceDomain(values, 5, [0, 100]);
@@ -137,13 +143,6 @@ function panelView(rowsOf: Section, content: Panel): object {
   const layer: Layer[] = [
     { data: { values: [{ value: domain[0], y: 0 }] }, mark: { type: 'point', opacity: 0 }, encoding: { x, y } },
   ];
-  if (points.length === 0) {
-    layer.push({
-      data: { values: [{ y: rowsOf.height / 2, text: content.empty }] },
-      mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, baseline: 'middle', align: 'center' },
-      encoding: { y, x: { value: PLOT / 2 }, text: { field: 'text' } },
-    });
-  }
   if (real !== null) {
     layer.push(
       { data: { values: [{ value: real }] }, mark: { type: 'rule', color: methodStyle('Real-valued').colour, strokeDash: [4, 4] }, encoding: { x } },
@@ -156,18 +155,22 @@ function panelView(rowsOf: Section, content: Panel): object {
     column('numbers', content.measured ? TEST_COLUMN.measured : TEST_COLUMN.paper, { fontWeight: 'bold' }),
   );
   if (content.measured) layer.push(column('unseenNumber', UNSEEN_COLUMN, { color: QUIET }));
-  const head = (text: string, offset: number, hidden = false): Layer => ({
+  layer.push({
+    data: { values: missing.map((row) => ({ y: row, text: 'no run' })) },
+    mark: { type: 'text', align: 'right', baseline: 'middle', fontSize: 13, color: QUIET },
+    encoding: { y, x: { value: PLOT + TEST_COLUMN.measured }, text: { field: 'text' } },
+  });
+  const head = (text: string, offset: number): Layer => ({
     data: { values: [{ y: -0.35, text }] },
-    mark: { type: 'text', align: 'right', baseline: 'bottom', fontSize: 13, color: QUIET, opacity: hidden ? 0 : 1 },
+    mark: { type: 'text', align: 'right', baseline: 'bottom', fontSize: 13, color: QUIET },
     encoding: { y, x: { value: PLOT + offset }, text: { field: 'text' } },
   });
-  const isEmpty = points.length === 0; // the heads stay, unseen, so that the panels' titles are level
-  layer.push(head('test', content.measured && !isEmpty ? TEST_COLUMN.measured : TEST_COLUMN.paper, isEmpty));
-  if (content.measured && !isEmpty) layer.push(head('unseen', UNSEEN_COLUMN));
+  layer.push(head('test', content.measured ? TEST_COLUMN.measured : TEST_COLUMN.paper));
+  if (content.measured) layer.push(head('unseen', UNSEEN_COLUMN));
   return {
     width: PLOT,
     height: ROW * rowsOf.height,
-    title: { text: content.title, subtitle: content.subtitle, fontSize: 18, subtitleFontSize: 14, subtitlePadding: 5, color: INK, offset: 16 },
+    title,
     layer,
     view: { stroke: FAINT },
   };
@@ -181,7 +184,7 @@ function panelView(rowsOf: Section, content: Panel): object {
 export function table22Chart(table: Table22): Figure {
   const rowsOf = section(table.cells);
   const only = table.transformerOnly;
-  const noFresh = ['No fresh runs of the', 'whole detector yet:', 'npx qdetr experiment', 'table-2.2'];
+  const isPartial = (['recorded', 'fresh'] as const).some((origin) => table[origin] !== null && table.cells.some((cell) => cell[origin] === null));
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
     title: {
@@ -190,13 +193,14 @@ export function table22Chart(table: Table22): Figure {
         'The panels are measured on different data (paper: VOC 2007, this kit: MiniVOC with a small DETR):',
         'compare the order of the methods and the gaps, not the levels. Dashed: real-valued; bars: what is lost against it.',
         'Numbers: AP50 on test ± 95 % interval over seeds; beside it test-unseen (sprites that training never shows).',
+        ...(isPartial ? ['No run: that cell has not been trained here; npx qdetr experiment table-2.2 --scale minutes trains it.'] : []),
       ],
     },
     concat: [
       labelView(rowsOf),
       panelView(rowsOf, paperPanel(rowsOf, table.cells)),
-      panelView(rowsOf, measuredPanel(rowsOf, 'recorded', table, ['No recorded', 'runs yet.'])),
-      panelView(rowsOf, measuredPanel(rowsOf, 'fresh', table, noFresh)),
+      panelView(rowsOf, measuredPanel(rowsOf, 'recorded', table, ['The kit comes without recorded runs of the whole detector.'])),
+      panelView(rowsOf, measuredPanel(rowsOf, 'fresh', table, ['No run of the whole detector on this machine yet. This makes them:', 'npx qdetr experiment table-2.2 --scale minutes'])),
       ...transformerViews(only),
     ],
     columns: 4,
@@ -215,19 +219,26 @@ function transformerViews(only: TransformerOnly): object[] {
   const view = (origin: Origin, empty: string[]): object => (only[origin] === null ? noteView(rowsOf, empty) : panelView(rowsOf, measuredPanel(rowsOf, origin, only, empty)));
   return [
     labelView(rowsOf, title),
-    noteView(rowsOf, ['The paper has', 'no such runs.']),
-    view('recorded', ['No runs of this kind', 'are recorded yet.']),
-    view('fresh', ['No fresh run of this', "kind yet: 'npm start'", 'makes some.']),
+    noteView(rowsOf, ['The paper has no such runs.']),
+    view('recorded', ['The kit comes without recorded runs of this kind.']),
+    view('fresh', ['No run of this kind on this machine yet. This makes some:', 'npm start']),
   ];
 }
 
 /** Words in the place of a panel. */
-function noteView({ height }: Section, text: string[]): object {
+function noteView(rowsOf: Section, text: string[], title?: object): object {
+  const y = yOf(rowsOf);
   return {
     width: PLOT,
-    height: ROW * height,
-    data: { values: [{ text }] },
-    mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, baseline: 'middle', align: 'center' },
-    encoding: { x: { value: PLOT / 2 }, y: { value: (ROW * height) / 2 }, text: { field: 'text' } },
+    height: ROW * rowsOf.height,
+    ...(title === undefined ? {} : { title }),
+    layer: [
+      { data: { values: [{ y: -0.35, text: 'test' }] }, mark: { type: 'text', fontSize: 13, baseline: 'bottom', opacity: 0 }, encoding: { y, x: { value: 0 }, text: { field: 'text' } } }, // as panels have one: titles are level
+      {
+        data: { values: [{ text: text.flatMap((sentence) => wrapText(sentence, PLOT, FONT_FILES[0], 15)) }] },
+        mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, baseline: 'middle', align: 'left' },
+        encoding: { x: { value: 0 }, y: { value: (ROW * rowsOf.height) / 2 }, text: { field: 'text' } },
+      },
+    ],
   };
 }

@@ -1,6 +1,7 @@
 import type { RunSummary } from '../training/run-record.js';
 import { datasetName, quantizedName, runsOf } from './groups.js';
 import type { PaperValues } from './paper-values.js';
+import type { Origin } from './run-summaries.js';
 import type { Interval } from './statistics.js';
 import type { Measured, Shown, Table22, TransformerOnly } from './table-2.2.js';
 
@@ -19,7 +20,7 @@ export function table22Markdown(table: Table22): string {
     '',
     'AP50 in percent; bits are weights-activations-attention. **The columns are measured on different data and models:** the paper',
     'on VOC 2007 test with DETR-R50, this kit on MiniVOC with a small DETR. Compare the order of the methods and the gaps between',
-    'them, not the levels. A cell without a run is empty. ± is the half width of the 95 % t-interval over seeds; a single run has none.',
+    'them, not the levels. *no run*: this cell has not been trained in this column (what trains it stands below). ± is the half width of the 95 % t-interval over seeds; a single run has none.',
     '`test` shows new scenes with the sprites that training showed, `test-unseen` sprites that it never showed.',
     '',
     row(head),
@@ -32,8 +33,8 @@ export function table22Markdown(table: Table22): string {
     '## Where the numbers come from',
     '',
     '* **Paper**: the values that it prints ([source and contradictions](../data-manifests/paper/README.md)); it gives no intervals.',
-    `* **Recorded**: ${provenance(table.recorded, 'no runs are recorded yet (figures/recorded/).')}`,
-    `* **Fresh**: ${provenance(table.fresh, freshRemedy(table))}`,
+    `* **Recorded**: ${provenance(table.recorded, 'the kit comes without runs of the whole detector (`figures/recorded/`).', notTrained(table, 'recorded'))}`,
+    `* **Fresh**: ${provenance(table.fresh, freshRemedy(table), notTrained(table, 'fresh'))}`,
     ...transformerProvenance(table.transformerOnly),
     ...runTable(table),
   ].join('\n')}\n`;
@@ -41,7 +42,7 @@ export function table22Markdown(table: Table22): string {
 
 /** What stands in for fresh runs of the whole detector. */
 const freshRemedy = ({ transformerOnly }: Table22): string =>
-  `no run of the whole detector on this machine yet: \`npx qdetr experiment table-2.2\` makes them; ${transformerOnly.fresh === null ? '`npm start` makes others, of the transformer alone.' : 'those of the transformer only stand below the table.'}`;
+  `no run of the whole detector on this machine yet: \`npx qdetr experiment table-2.2 --scale minutes\` makes them; ${transformerOnly.fresh === null ? '`npm start` makes others, of the transformer alone.' : 'those of the transformer only stand below the table.'}`;
 
 /** The second table: runs with a real-valued, fixed backbone. Empty where there are none. */
 function transformerSection({ cells, ...origins }: TransformerOnly): string[] {
@@ -103,14 +104,20 @@ function columnHeads(name: string, shown: Shown | null): string[] {
 }
 
 function numbers(measured: Measured | null): string[] {
-  if (measured === null) return ['', ''];
-  return [`**${measuredText(measured.test)}**`, measured.testUnseen === null ? '' : measuredText(measured.testUnseen)];
+  if (measured === null) return ['no run', 'no run'];
+  return [`**${measuredText(measured.test)}**`, measured.testUnseen === null ? 'not evaluated' : measuredText(measured.testUnseen)];
 }
 
-function provenance(shown: Shown | null, none: string): string {
+/** The cells of a column without a run, and the command that trains them. */
+function notTrained({ cells }: Table22, origin: Origin): string {
+  const missing = cells.filter((cell) => cell[origin] === null).map(({ method, bits }) => (bits === '32-32-32' ? method : `${method} ${bits}`));
+  return missing.length === 0 ? '' : ` Without a run: ${missing.join(', ')} (\`npx qdetr experiment table-2.2 --scale minutes\` trains what is missing on this machine).`;
+}
+
+function provenance(shown: Shown | null, none: string, missing = ''): string {
   if (shown === null) return none;
   const { length } = shown.runs;
-  return `${length} ${length === 1 ? 'run' : 'runs'} on ${datasetName(shown.dataset)}, scale \`${shown.scale}\`, model \`${shown.model}\`, listed below.`;
+  return `${length} ${length === 1 ? 'run' : 'runs'} on ${datasetName(shown.dataset)}, scale \`${shown.scale}\`, model \`${shown.model}\`, listed below.${missing}`;
 }
 
 function runTable(table: Table22): string[] {

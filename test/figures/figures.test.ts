@@ -69,9 +69,11 @@ test('texts say which data a panel shows; only what the paper prints stands in i
   const table = await figureToSvg(figures['table-2.2'](states.full));
   for (const text of ['VOC 2007 test, DETR-R50', 'MiniVOC 128 px test, small DETR', 'Recorded by this kit', 'Fresh, made here', "scale 'minutes'", '69.7', '83.3']) t.true(table.includes(text), text);
   const tau = await figureToSvg(figures['figure-2.12a'](states.empty));
-  for (const text of ['82.7', '78.8', 'the two printed points', 'No runs of this figure yet']) t.true(tau.includes(text), text);
+  for (const text of ['82.7', '78.8', 'the two printed points', 'No runs yet, recorded or fresh.', 'figure-2.12a']) t.true(tau.includes(text), text);
   const plane = await figureToSvg(figures['figure-2.12b'](states.empty));
-  for (const text of ['No points yet', 'The paper prints none of its values', 'I(X; E)', 'I(y; E, q)']) t.true(plane.includes(text), text);
+  for (const text of ['No points yet', 'The paper prints none of its values', 'I(X; E)', 'I(y; E, q)', 'npx qdetr experiment figure-2.12b --scale minutes']) t.true(plane.includes(text), text);
+  const steps = await figureToSvg(figures['figure-2.11'](states.empty));
+  for (const text of ['No runs yet, recorded or fresh.', 'figure-2.11 --scale']) t.true(steps.replaceAll(/<[^>]*>/g, ' ').includes(text), text);
 });
 
 test('the information plane keeps the colours that the paper names; the teacher is another red, dashed', async (t) => {
@@ -81,6 +83,8 @@ test('the information plane keeps the colours that the paper names; the teacher 
   t.true(style('Teacher').dash[1] > 0);
   const svg = await figureToSvg(figures['figure-2.12b'](states.full));
   for (const { method, colour } of METHODS.slice(1, 6)) t.true(svg.includes(colour) && svg.includes(`>${method}<`), method);
+  const withoutTeacher = await figureToSvg(figures['figure-2.12b']({ recorded: planeRuns.slice(1), fresh: [] }));
+  t.deepEqual([svg, withoutTeacher].map((one) => /[Tt]eacher/.test(one)), [true, false]);
 });
 
 test('runs with only the transformer at low bits are drawn in panels of their own, by name', async (t) => {
@@ -89,8 +93,12 @@ test('runs with only the transformer at low bits are drawn in panels of their ow
   const plane = await figureToSvg(figures['figure-2.12b']({ recorded: [], fresh: startRuns }));
   for (const text of ['Fresh, made here: only the transformer', '>Q-DETR, same slot<', '>Real-valued<']) t.true(plane.includes(text), text);
   const table = await figureToSvg(figures['table-2.2'](states.started));
-  for (const text of ['Only the transformer', 'The paper has', 'No runs of this kind', 'Q-DETR, same slot']) t.true(table.includes(text), text);
+  for (const text of ['Only the transformer', 'The paper has', 'runs of this kind.', 'Q-DETR, same slot']) t.true(table.includes(text), text);
   t.false((await figureToSvg(figures['table-2.2'](states.full))).includes('Only the transformer'));
+  const partial = await figureToSvg(figures['table-2.2'](states.partial));
+  t.is(partial.match(/>no run</g)?.length, 12);
+  const whole = await figureToSvg(figures['table-2.2']({ recorded: paper.table_2_2.map(({ method, bits }) => madeUpRun({ method, bits })), fresh: [] }));
+  t.deepEqual([partial, whole].map((svg) => [svg.includes('No run: that cell'), svg.includes('>no run<')]), [[true, true], [false, false]]);
 });
 
 test('points of single methods: without distillation at tau 1, matching that distils every query without a tau', (t) => {

@@ -33,8 +33,17 @@ for (const [name, figure] of Object.entries(figures)) {
 test('Fig. 2.8 names runs, layers, entropies, what the alignment changed, and that nothing is the paper\'s', async (t) => {
   const svg = await figureToSvg(figure28(states.full));
   for (const text of ['Real-valued', 'Baseline', '+ DA', '4-4-8', 'Decoder layer 0', 'Decoder layer 1', 'σ 2.50', 'H 2.34 nats', 'codes 7.25 bits', 'before:', 'σ 3.00', 'Recorded by this kit', 'Fresh, made here', 'prints no numbers']) t.true(svg.includes(text), text);
-  t.true((await figureToSvg(figure28(states['transformer only']))).includes('only the transformer at low bits'));
-  t.true((await figureToSvg(figure28(states.empty))).includes('Nothing observed yet'));
+  const transformer = await figureToSvg(figure28(states['transformer only']));
+  t.true(transformer.includes('only the transformer at low bits') && transformer.includes(`scale '${real.scale}'`));
+});
+
+test('each row names bits, seed and the run whose weights it shows; each section data set and scale; an empty figure the command that fills it', async (t) => {
+  for (const [name, figure] of Object.entries(figures)) {
+    const svg = await figureToSvg(figure(states.full));
+    for (const text of [`>4-4-8, seed ${baseline.seed}<`, `>32 bits, seed ${real.seed}<`, `>weights of run ${baseline.id}<`, `>weights of run ${real.id}<`, `scale '${real.scale}'`, 'MiniVOC']) t.true(svg.includes(text), `${name}: ${text}`);
+    const empty = await figureToSvg(figure(states.empty));
+    for (const text of ['Nothing observed yet', `>npx qdetr experiment ${name} --scale minutes<`]) t.true(empty.includes(text), text);
+  }
 });
 
 test('Fig. 2.9 shows the picture with the object, a map for each head, and what it shares with the real-valued one', async (t) => {
