@@ -1,4 +1,4 @@
-import { crc32, deflateSync } from 'node:zlib';
+import { encodePng } from './png.js';
 import { FONT_FILES, svgToPng } from './render.js';
 import { textWidth } from './text-width.js';
 
@@ -25,24 +25,7 @@ const FONT_SIZE = 13;
 
 /** A PNG of RGB bytes [H, W, 3] or grey ones [H, W], stored without compression, so that its bytes depend on nothing but the image. */
 export function plainPng(rgb: Uint8Array, width: number, height: number): Buffer {
-  const channels = rgb.length === width * height ? 1 : 3;
-  if (rgb.length !== channels * width * height) throw new RangeError(`an RGB image of ${width}x${height} has ${3 * width * height} bytes, not ${rgb.length}`);
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([8, channels === 1 ? 0 : 2, 0, 0, 0], 8);
-  const row = channels * width;
-  const rows = Buffer.alloc(height * (1 + row));
-  for (let y = 0; y < height; y++) rows.set(rgb.subarray(row * y, row * (y + 1)), y * (1 + row) + 1);
-  const chunk = (type: string, data: Uint8Array): Buffer => {
-    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-    const ends = Buffer.alloc(8);
-    ends.writeUInt32BE(data.length, 0);
-    ends.writeUInt32BE(crc32(body), 4);
-    return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
-  };
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows, { level: 0 })), chunk('IEND', new Uint8Array())]);
+  return encodePng(rgb, width, height, rgb.length === width * height ? 'grey' : 'rgb');
 }
 
 /** An image [H, W, 3] of RGB bytes, what is drawn over it, and a line to set below it. */

@@ -1,8 +1,9 @@
 import path from 'node:path';
-import { Resvg } from '@resvg/resvg-js';
+import { Resvg, type RenderedImage } from '@resvg/resvg-js';
 import * as vega from 'vega';
 import * as vegaLite from 'vega-lite';
 import { writeFilesAtomic } from '../files.js';
+import { indexedPng } from './png.js';
 import { textWidth } from './text-width.js';
 
 /** A figure: a Vega-Lite 5 specification with its data inside. */
@@ -44,12 +45,16 @@ export async function figureToSvg(figure: Figure): Promise<string> {
 
 /** Rasterizes an SVG with the project's own fonts, `scale` pixels for each of its units. */
 export function svgToPng(svg: string, scale = 2): Buffer {
+  return Buffer.from(rasterized(svg, scale).asPng());
+}
+
+function rasterized(svg: string, scale: number): RenderedImage {
   const options = {
     fitTo: { mode: 'zoom' as const, value: scale },
     font: { loadSystemFonts: false, fontFiles: FONT_FILES, defaultFontFamily: 'DejaVu Sans' },
   };
   const plain = svg.replaceAll('image-rendering: pixelated;', ''); // of the two that vega writes the renderer knows the other one
-  return Buffer.from(new Resvg(plain, options).render().asPng());
+  return new Resvg(plain, options).render();
 }
 
 /** Draws a figure as SVG and PNG. */
@@ -59,13 +64,15 @@ export async function renderFigure(figure: Figure, scale = 2): Promise<{ svg: st
 }
 
 /**
- * Writes `folder`/`name`.vl.json, .svg and .png, and what else belongs to the figure, as one set: all of it or nothing.
+ * Writes `folder`/`name`.vl.json, .svg and .png (with a palette where the colours are few), and what else belongs to the figure, as one set: all
+ * of it or nothing.
  * @param more further files of the set: name in `folder`, and text
  * @returns the paths, those of `more` first
  * @throws UserError when a file can't be written; the set that was there stays.
  */
 export async function writeFigure(name: string, figure: Figure, folder = 'figures', more: readonly (readonly [name: string, text: string])[] = []): Promise<string[]> {
-  const { svg, png } = await renderFigure(figure);
+  const svg = await figureToSvg(figure), image = rasterized(svg, 2);
+  const png = indexedPng(image.pixels, image.width, image.height) ?? image.asPng();
   const files: (readonly [string, string | Uint8Array])[] = [
     ...more,
     [`${name}.vl.json`, `${JSON.stringify(figure, null, 2)}\n`],
