@@ -235,7 +235,7 @@ function noteView(rowsOf: Section, text: string[], title?: object): object {
     layer: [
       { data: { values: [{ y: -0.35, text: 'test' }] }, mark: { type: 'text', fontSize: 13, baseline: 'bottom', opacity: 0 }, encoding: { y, x: { value: 0 }, text: { field: 'text' } } }, // as panels have one: titles are level
       {
-        data: { values: [{ text: text.flatMap((sentence) => wrapText(sentence, PLOT, FONT_FILES[0], 15)) }] },
+        data: { values: [{ text: text.flatMap((sentence) => wrapText(sentence, PLOT + 20, FONT_FILES[0], 15)) }] },
         mark: { type: 'text', fontSize: 15, lineHeight: 21, color: QUIET, baseline: 'middle', align: 'left' },
         encoding: { x: { value: 0 }, y: { value: (ROW * rowsOf.height) / 2 }, text: { field: 'text' } },
       },
