@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { startExperiment } from '../experiments/start.js';
+import { checkWeights } from '../experiments/real-valued-weights.js';
 import { stageSettings } from '../experiments/stage-settings.js';
 import { FAMILIES, type Family } from '../models/settings.js';
 import { parseAssignments } from '../training/settings.js';
@@ -37,6 +38,7 @@ async function start({ fresh, scale, model, set, runs, out }: StartCommandOption
   const { seed = 0, ...changes } = parseAssignments(set ?? []);
   const cells = startExperiment.grid({ scale, family: model, seeds: [seed as number], changes });
   stageSettings(cells[0]);
+  checkWeights(cells, runs);
   const command = ['npx qdetr start', `--scale ${scale}`, ...(model === 'detr' ? [] : [`--model ${model}`]), ...(set ? [`--set ${set.join(' ')}`] : [])].join(' ');
   const files = await performGrid(startExperiment, cells, { processes: Math.min(MOST_PROCESSES, availableParallelism()), command, runs, out, fresh, tellsReuse: true });
   if (!process.exitCode) console.log(whatNext(files, out));

@@ -12,11 +12,11 @@ export function checkTeacher(student: DetectorSettings, teacher: DetectorSetting
   const same = (key: string, ours: number | string, theirs: number | string, way: string): void => {
     if (ours !== theirs) throw new UserError(`${name} has ${key} ${theirs} where the student has ${ours}: ${way}`);
   };
-  same('family', student.family, teacher.family, 'choose a teacher of the student\'s family');
+  same('family', student.family, teacher.family, `choose a teacher of the student's family, or students of the teacher's (--model ${teacher.family})`);
   same('imageSize', student.imageSize, teacher.imageSize, 'both see the same images, so choose a teacher of that size');
   same('classes', student.classes, teacher.classes, 'choose a teacher of the same data set');
-  if (settings.feature === 'attention-maps') same('feature map side', featureSize(student), featureSize(teacher), 'distil another feature than attention-maps, or choose a teacher of the same stride');
-  else if (settings.feature !== 'linear-map') same('modelWidth', student.modelWidth, teacher.modelWidth, 'choose a teacher of that width, or the feature linear-map');
-  if (settings.layers === 'all') same('decoderLayers', student.decoderLayers, teacher.decoderLayers, 'choose a teacher with as many, or layers=last');
-  if (settings.matching === 'same-slot') same('queries', student.queries, teacher.queries, 'choose a teacher with as many, or another matching');
+  if (settings.feature === 'attention-maps') same('feature map side', featureSize(student), featureSize(teacher), 'distil another feature than attention-maps (--distillation feature=before-projection), or choose a teacher of the same stride');
+  else if (settings.feature !== 'linear-map') same('modelWidth', student.modelWidth, teacher.modelWidth, 'choose a teacher of that width, or distil through a linear map (--distillation feature=linear-map)');
+  if (settings.layers === 'all') same('decoderLayers', student.decoderLayers, teacher.decoderLayers, 'choose a teacher with as many, or distil the last layer alone (--distillation layers=last)');
+  if (settings.matching === 'same-slot') same('queries', student.queries, teacher.queries, 'choose a teacher with as many, or another matching (--distillation matching=literal)');
 }

@@ -7,7 +7,7 @@ import type { TrainingSettings } from '../training/settings.js';
 import type { Cell } from './cell.js';
 import { detectorRun, openData, sizesOf, type DetectorData, type DetectorRunOptions, type RunStart, type RunTeacher } from './detector-run.js';
 import { postTrainingRun } from './post-training-run.js';
-import { realValuedWeights, teacherWeights } from './real-valued-weights.js';
+import { isTaught, realValuedWeights, teacherWeights } from './real-valued-weights.js';
 import { performRun, type ExperimentRun, type FinishedRun, type PerformOptions, type RunListener } from './run.js';
 import { stageSettings, stagesOf } from './stage-settings.js';
 
@@ -38,7 +38,7 @@ export async function performCell(cell: Cell, { listen, ...options }: PerformCel
   const perform = (run: ExperimentRun, name: string): Promise<FinishedRun> => performRun(run, { ...options, listener: listen?.(name, run.training) });
   const model = modelOf(cell.scale, cell.family), data = dataOf(model, cell), training = stageSettings(cell);
   const own = await realValuedWeights(cell, data, perform, options.root);
-  const teacher = cell.distillation === null && cell.studentStart !== 'teacher' ? null : await teacherWeights(cell, own, data, perform, options.root);
+  const teacher = !isTaught(cell) ? null : await teacherWeights(cell, own, data, perform, options.root);
   const { experiment, artefact, method, bits, scale, scope, preset, quantizer, weightStart, alignment, informationPoints, studentStart, groups } = cell;
   const name = `${method} ${bits}`;
   const at = `${experiment}/${slug(method)}-${bits}`;

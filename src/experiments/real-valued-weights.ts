@@ -5,6 +5,7 @@ import { backboneRun, detectorRun, type DetectorData, type RunStart, type RunTea
 import type { ExperimentRun, FinishedRun } from './run.js';
 import { hasShippedWeights, shippedName } from './shipped-weights.js';
 import { startingWeights } from './starting-weights.js';
+import { checkTeacherOf, namedTeacher, type TaughtCell } from './teacher-weights.js';
 
 /** Performs a run, or finds it finished. */
 export type Perform = (run: ExperimentRun, name: string) => Promise<FinishedRun>;
@@ -38,29 +39,48 @@ const SPRITES: Readonly<Record<Cell['scale'], Partial<TrainingSettings>>> = {
 
 /**
  * The teacher that a cell names: `own` is the student's real-valued weights; `shipped` a larger model that comes with the project, or is trained as a
- * run of its own where the project has none of this scale and family; else a run's id or a file, of the student's sizes or of that larger model's.
+ * run of its own where the project has none of this scale and family; else a run's id or a file ({@link namedTeacher}).
  */
-export async function teacherWeights(cell: Trained & Pick<Cell, 'teacher'>, own: RunStart, data: DetectorData, perform: Perform, root?: string): Promise<RunTeacher> {
+export async function teacherWeights(cell: Trained & TaughtCell, own: RunStart, data: DetectorData, perform: Perform, root?: string): Promise<RunTeacher> {
   const { teacher, scale, family } = cell;
-  if (teacher === 'own') return { id: own.id, model: modelOf(scale, family), parameters: own.parameters };
-  const model = teacherModelOf(scale, family), name = shippedName(scale, family, '-teacher');
-  if (teacher === 'shipped') {
-    const weights = hasShippedWeights(name) ? startingWeights('shipped', model, name, root) : await trainRealValued('teacher', model, cell, data, perform);
-    return { id: weights.id, model, parameters: weights.parameters };
-  }
-  return namedTeacher(teacher, [modelOf(scale, family), model], scale, root);
+  const model = teacherModel(cell);
+  if (!model) return namedTeacher(cell, root);
+  if (teacher === 'own') return { id: own.id, model, parameters: own.parameters };
+  const name = shippedName(scale, family, '-teacher');
+  const weights = hasShippedWeights(name) ? startingWeights('shipped', model, name, root) : await trainRealValued('teacher', model, cell, data, perform);
+  return { id: weights.id, model, parameters: weights.parameters };
 }
 
-/** The weights of a run or a file as the first of the models that they fit. @throws UserError when they fit none */
-function namedTeacher(name: string, models: readonly DetectorSettings[], scale: string, root?: string): RunTeacher {
-  let refusal: unknown;
-  for (const model of models) {
-    try {
-      const { id, parameters } = startingWeights(name, model, scale, root);
-      return { id, model, parameters };
-    } catch (error) {
-      refusal ??= error;
-    }
+/** The model of a teacher that is no named run or file. */
+function teacherModel({ teacher, scale, family }: TaughtCell): DetectorSettings | undefined {
+  return teacher === 'own' ? modelOf(scale, family) : teacher === 'shipped' ? teacherModelOf(scale, family) : undefined;
+}
+
+/** Whether a cell needs its teacher. */
+export const isTaught = ({ distillation, studentStart }: Pick<Cell, 'distillation' | 'studentStart'>): boolean => distillation !== null || studentStart === 'teacher';
+
+/**
+ * Checks, before any training, that what cells start from and learn from is there and fits: weights that come with the project are sound, a
+ * named teacher is a run or file with the weights of a detector, and each teacher fits what is distilled. Each is looked at once.
+ * @throws UserError that names the option or file, the key and the way out
+ */
+export function checkWeights(cells: readonly Cell[], root?: string): void {
+  const checked = new Set<string>();
+  const once = (what: unknown, check: () => void): void => {
+    const key = JSON.stringify(what);
+    if (!checked.has(key)) check();
+    checked.add(key);
+  };
+  const shipped = (name: string, model: DetectorSettings): void => once(name, () => void (hasShippedWeights(name) && startingWeights('shipped', model, name, root)));
+  for (const cell of cells) {
+    const { scale, family, teacher, distillation, studentStart } = cell;
+    shipped(shippedName(scale, family), modelOf(scale, family));
+    if (!isTaught(cell)) continue;
+    const { matching, feature, layers } = distillation ?? {}, model = teacherModel(cell);
+    if (model && teacher === 'shipped') shipped(shippedName(scale, family, '-teacher'), model);
+    once([scale, family, teacher, studentStart === 'teacher', matching, feature, layers], () => {
+      if (model) checkTeacherOf(cell, model, `--teacher ${teacher}: the teacher`);
+      else namedTeacher(cell, root);
+    });
   }
-  throw refusal;
 }

@@ -46,9 +46,9 @@ test('a teacher that does not fit: what, where, and the way out', (t) => {
   const refusal = (changes: Partial<DetectorSettings>, settings = PAPER_DISTILLATION): string =>
     t.throws(() => checkTeacher(student, { ...student, ...changes }, settings, 'teacher.safetensors'), { instanceOf: UserError })?.message ?? '';
   t.is(refusal({ classes: 91 }), 'teacher.safetensors has classes 91 where the student has 20: choose a teacher of the same data set');
-  t.is(refusal({ modelWidth: 64 }), 'teacher.safetensors has modelWidth 64 where the student has 32: choose a teacher of that width, or the feature linear-map');
-  t.is(refusal({ decoderLayers: 3 }), 'teacher.safetensors has decoderLayers 3 where the student has 2: choose a teacher with as many, or layers=last');
-  t.is(refusal({ queries: 100 }, { ...PAPER_DISTILLATION, matching: 'same-slot' }), 'teacher.safetensors has queries 100 where the student has 10: choose a teacher with as many, or another matching');
+  t.is(refusal({ modelWidth: 64 }), 'teacher.safetensors has modelWidth 64 where the student has 32: choose a teacher of that width, or distil through a linear map (--distillation feature=linear-map)');
+  t.is(refusal({ decoderLayers: 3 }), 'teacher.safetensors has decoderLayers 3 where the student has 2: choose a teacher with as many, or distil the last layer alone (--distillation layers=last)');
+  t.is(refusal({ queries: 100 }, { ...PAPER_DISTILLATION, matching: 'same-slot' }), 'teacher.safetensors has queries 100 where the student has 10: choose a teacher with as many, or another matching (--distillation matching=literal)');
   t.regex(refusal({ family: 'smca-detr' }), /has family smca-detr where the student has detr/);
   t.regex(refusal({ imageSize: 128 }), /has imageSize 128 where the student has 64/);
   t.regex(refusal({ backbone: { ...student.backbone, strides: [1, 2, 2] } }, { ...PAPER_DISTILLATION, feature: 'attention-maps' }), /has feature map side 8 where the student has 4/);
