@@ -64,6 +64,9 @@ export function resolveDistillation(changes: Readonly<Record<string, unknown>> =
   return parseStrictly(distillationSettingsSchema, { ...PAPER_DISTILLATION, ...changes }, origin, 'change it and start again');
 }
 
+/** Whether tau has an effect: `all` keeps every query, and `hungarian` those that it matches. */
+export const selectsByTau = ({ matching, selection }: Pick<DistillationSettings, 'matching' | 'selection'>): boolean => selection === 'foreground' && matching !== 'hungarian';
+
 /** What the command line's `--distillation key=value` options say. @throws UserError as `keyValues` does */
 export const parseDistillation = (words: readonly string[]): Record<string, unknown> => keyValues(words, '--distillation', Object.keys(distillationSettingsSchema.shape), 'tau=0.4');
 

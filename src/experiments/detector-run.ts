@@ -2,7 +2,7 @@ import { cachedDataset } from '../data/cached-dataset.js';
 import { limitedDataset } from '../data/limited-dataset.js';
 import { openMiniVoc, type MiniVoc } from '../data/minivoc/minivoc.js';
 import { stepsPerEpoch } from '../data/batches.js';
-import type { DistillationSettings } from '../distillation/settings.js';
+import { selectsByTau, type DistillationSettings } from '../distillation/settings.js';
 import type { AlignmentSettings } from '../models/distribution-alignment.js';
 import type { Quantization } from '../models/forward.js';
 import { initialDetectorParameters } from '../models/initial-parameters.js';
@@ -137,7 +137,7 @@ export function detectorRun(options: DetectorRunOptions): ExperimentRun {
     experiment, training,
     label: {
       artefact, method, bits, model: model.family, scale, dataset: `minivoc-${model.imageSize}`,
-      tau: distillation?.settings.tau ?? null, lambda: distillation?.settings.lambda ?? null,
+      tau: distillation && selectsByTau(distillation.settings) ? distillation.settings.tau : null, lambda: distillation?.settings.lambda ?? null,
       quantized: quantizedWords(bits, groups, preset, from?.id), scope,
       ...(isQuantized ? { groups: [...groups], quantizer, preset, alignment: alignment && [...alignment.places], distillation: distillation && { ...distillation.settings }, teacher: distillation?.teacher.id ?? null, studentStart } : {}),
     },

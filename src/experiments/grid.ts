@@ -1,6 +1,6 @@
-import { PAPER_DISTILLATION, type DistillationSettings } from '../distillation/settings.js';
-import { PAPER_ALIGNMENT, type AlignmentSettings } from '../models/distribution-alignment.js';
-import { MODULE_GROUPS } from '../models/quantization-policy.js';
+import { PAPER_DISTILLATION, selectsByTau, type DistillationSettings } from '../distillation/settings.js';
+import { PAPER_ALIGNMENT, RELEASE_ALIGNMENT, type AlignmentSettings } from '../models/distribution-alignment.js';
+import { MODULE_GROUPS, type PolicyPreset } from '../models/quantization-policy.js';
 import type { Family, ModelScale } from '../models/settings.js';
 import type { WeightStart } from '../quantizer/calibration.js';
 import { formatPrecision, REAL } from '../quantizer/precision.js';
@@ -18,6 +18,8 @@ export interface GridOptions {
   scope?: 'detector' | 'transformer';
   /** Where students start; default {@link studentStartOf} the scale. */
   studentStart?: StudentStart;
+  /** Where quantizers are, and with `release` DA too: as the paper says (default), or as its released code has them (PAPER.md 3.3, 3.4). */
+  policy?: PolicyPreset;
   /** Changes of training settings in all cells. */
   changes?: Readonly<Record<string, unknown>>;
 }
@@ -83,19 +85,19 @@ export const weightStartOf = (scale: ModelScale): WeightStart => (scale === 'min
  * A cell of the paper's protocol but for `own`: the Baseline, that is LSQ+ in all groups of modules, placed by decisions A6-A8; two stages (of a
  * detector), the same for every method (A20); the teacher that comes with the project.
  */
-export function paperCell({ family, scale, scope = 'detector', studentStart = studentStartOf(scale), changes = {} }: GridOptions, seed: number, own: Partial<Cell> & Pick<Cell, 'experiment' | 'artefact' | 'method' | 'bits'>): Cell {
+export function paperCell({ family, scale, scope = 'detector', studentStart = studentStartOf(scale), policy = 'paper', changes = {} }: GridOptions, seed: number, own: Partial<Cell> & Pick<Cell, 'experiment' | 'artefact' | 'method' | 'bits'>): Cell {
   return {
-    family, scale, scope, seed, quantizer: 'LSQ+', weightStart: weightStartOf(scale), preset: 'paper', groups: MODULE_GROUPS, alignment: null, distillation: null,
+    family, scale, scope, seed, quantizer: 'LSQ+', weightStart: weightStartOf(scale), preset: own.bits === REAL_BITS ? 'paper' : policy, groups: MODULE_GROUPS, alignment: null, distillation: null,
     teacher: 'shipped', studentStart, informationPoints: 0, changes, ...own,
   };
 }
 
 /**
- * DA as the paper has it (A10, A11). A fresh student starts with gamma 1 and beta 0; one that starts from trained weights with those that
+ * DA as the paper has it (A10, A11), or where the policy's released code has it. A fresh student starts with gamma 1 and beta 0; one that starts from trained weights with those that
  * change least of what it computes.
  */
-export function paperAlignment({ scale, studentStart = studentStartOf(scale) }: GridOptions, changes: Partial<AlignmentSettings> = {}): AlignmentSettings {
-  return { ...PAPER_ALIGNMENT, start: studentStart === 'fresh' ? 'ones' : 'measured', ...changes };
+export function paperAlignment({ scale, studentStart = studentStartOf(scale), policy = 'paper' }: GridOptions, changes: Partial<AlignmentSettings> = {}): AlignmentSettings {
+  return { ...(policy === 'release' ? RELEASE_ALIGNMENT : PAPER_ALIGNMENT), start: studentStart === 'fresh' ? 'ones' : 'measured', ...changes };
 }
 
 /** The paper's distillation (tau 0.6, lambda 2.5, decisions A12-A18) with changes. */
@@ -125,9 +127,14 @@ export function table22Cell(options: GridOptions, method: PaperMethod, bits: str
   return paperCell(options, seed, { experiment: 'table-2.2', artefact, bits, ...methodParts(options, method) });
 }
 
-/** A cell's name without its seed: method, bits and, where it distils, tau and lambda. Runs of one name are averaged over seeds. */
+/**
+ * A cell's name without its seed: method, bits and, where it distils, tau (where it selects queries) and lambda, unless the method's name says them.
+ * Runs of one name are averaged over seeds.
+ */
 export function cellTitle({ method, bits, distillation }: Cell): string {
-  return [method, bits, ...(distillation ? [`tau ${distillation.tau}, lambda ${distillation.lambda}`] : [])].join(', ');
+  const isSaid = (key: string): boolean => new RegExp(`\\b${key} [\\d.]`).test(method);
+  const parts = distillation ? [...(selectsByTau(distillation) && !isSaid('tau') ? [`tau ${distillation.tau}`] : []), ...(isSaid('lambda') ? [] : [`lambda ${distillation.lambda}`])] : [];
+  return [method, bits, ...(parts.length > 0 ? [parts.join(', ')] : [])].join(', ');
 }
 
 /** A cell's name, unique in its experiment's grid. */

@@ -51,6 +51,7 @@ export const runSummarySchema = z
     seed: z.number().int(),
     /** First digits of the SHA-256 of all settings but the seed: runs of one recipe may be averaged over seeds. */
     recipe: z.string().regex(/^[0-9a-f]{12}$/, 'must be 12 hexadecimal digits').optional(),
+    /** null: nothing is distilled, or every query, or those that are matched through the ground truth: tau selects none. */
     tau: z.number().min(0).max(1).nullable(),
     lambda: z.number().nonnegative().nullable(),
     /** See `runScopeSchema`; missing: `detector`. */

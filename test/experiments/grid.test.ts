@@ -30,7 +30,7 @@ test('Table 2.2: DA where its name says so, distillation where FQM does; the sam
 
 test('sizes of the grids', (t) => {
   const sizes = Object.fromEntries(EXPERIMENTS.map(({ name, grid: of }) => [name, of(options()).length]));
-  t.deepEqual(sizes, { start: 5, 'table-2.2': 13, 'figure-2.8': 3, 'figure-2.9': 3, 'figure-2.11': 9, 'figure-2.12a': 11, 'figure-2.12b': 5, 'voc-comparison': 12, 'coco-comparison': 12, controls: 18 });
+  t.deepEqual(sizes, { start: 5, 'table-2.2': 13, 'figure-2.8': 3, 'figure-2.9': 3, 'figure-2.11': 9, 'figure-2.12a': 11, 'figure-2.12b': 5, 'voc-comparison': 12, 'coco-comparison': 12, controls: 20 });
   t.deepEqual([grid('figure-2.12a', { scale: 'smoke' }).length, grid('figure-2.12a', { scale: 'gpu' }).length], [4, 36]);
 });
 
@@ -86,6 +86,31 @@ test('controls change one thing of Q-DETR, + DA or both teacher and matching', (
     const changed = Object.keys(qDetr.distillation!).filter((key) => cell.distillation![key as 'tau'] !== qDetr.distillation![key as 'tau']);
     t.deepEqual([changed.length + Number(cell.teacher !== qDetr.teacher) > 0, changed.length <= 2], [true, true], cell.method);
     t.deepEqual([cell.alignment, cell.groups, cell.studentStart], [qDetr.alignment, qDetr.groups, qDetr.studentStart]);
+  }
+});
+
+test('the student as its own teacher: both matchings with both selections, so that the two are told apart', (t) => {
+  const own = grid('controls').filter(({ teacher }) => teacher === 'own').map(({ distillation }) => `${distillation!.matching} ${distillation!.selection}`);
+  t.deepEqual(own.sort(), ['literal all', 'literal foreground', 'same-slot all', 'same-slot foreground']);
+});
+
+test('a title says tau only where it selects, and nothing twice', (t) => {
+  const titles = new Map(grid('controls').map((cell) => [cell.method, cellTitle(cell)]));
+  t.is(titles.get('Q-DETR, every query, same slot'), 'Q-DETR, every query, same slot, 2-2-8, lambda 2.5');
+  t.is(titles.get('Q-DETR, Hungarian matching'), 'Q-DETR, Hungarian matching, 2-2-8, lambda 2.5');
+  t.is(titles.get('Q-DETR, lambda 0.25'), 'Q-DETR, lambda 0.25, 2-2-8, tau 0.6');
+  t.is(titles.get('Q-DETR, mutual matching'), 'Q-DETR, mutual matching, 2-2-8, tau 0.6, lambda 2.5');
+  t.is(titles.get('+ DA on k'), '+ DA on k, 2-2-8');
+});
+
+test('policy release: quantizers and DA as released in every quantized cell, and nothing else; names and trainings stay apart', (t) => {
+  for (const { name } of EXPERIMENTS) {
+    const paper = grid(name), release = grid(name, { policy: 'release' });
+    t.is(new Set(release.map(training)).size, paper.length, name);
+    release.forEach((cell, i) => {
+      const places = paper[i].alignment?.places.join() === 'co-attention.q' ? ['decoder-self-attention.q'] : paper[i].alignment?.places.join() === 'decoder-self-attention.q' ? ['co-attention.q'] : paper[i].alignment?.places;
+      t.deepEqual({ ...cell, method: '' }, { ...paper[i], method: '', preset: cell.bits === '32-32-32' ? 'paper' : 'release', alignment: paper[i].alignment && { ...paper[i].alignment, places: places! } }, cellName(cell));
+    });
   }
 });
 
