@@ -3,14 +3,19 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { Cell, StudentStart } from '../experiments/cell.js';
 import { STUDENT_STARTS } from '../experiments/cell.js';
+import { cellPlan } from '../experiments/cell-plan.js';
+import { departureText, saysDepartures } from '../experiments/departures.js';
 import { EXPERIMENTS, experimentNamed } from '../experiments/experiments.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
+import { checkWeights, isTaught } from '../experiments/real-valued-weights.js';
 import { stageSettings } from '../experiments/stage-settings.js';
+import { cellsNamed, variedCells } from '../experiments/varied-cells.js';
 import { UserError } from '../errors.js';
+import { POLICY_PRESETS, type PolicyPreset } from '../models/quantization-policy.js';
 import { FAMILIES, type Family, type ModelScale } from '../models/settings.js';
 import { parsePrecision } from '../quantizer/precision.js';
 import { parseAssignments } from '../training/settings.js';
-import { parseDistillation, resolveDistillation } from '../distillation/settings.js';
+import { parseDistillation } from '../distillation/settings.js';
 import { counted, performGrid } from './perform-grid.js';
 import { formatDuration } from './progress.js';
 
@@ -23,6 +28,7 @@ interface ExperimentCommandOptions {
   start?: StudentStart;
   set?: string[];
   distillation?: string[];
+  policy: PolicyPreset;
   teacher?: string;
   only?: string[];
   processes?: string;
@@ -47,8 +53,9 @@ export function experimentCommand(program: Command): void {
     .addOption(new Option('--start <where>', "where students' transformers start; default: own at minutes, fresh elsewhere").choices(STUDENT_STARTS))
     .option('--set <key=value...>', 'change a training setting in all cells, e.g. --set steps=400')
     .option('--distillation <key=value...>', 'change a setting of the distillation in all cells that have one, e.g. --distillation tau=0.4 lambda=1 matching=same-slot')
+    .addOption(new Option('--policy <policy>', "which modules are quantized, and where DA is: as the paper says, or as its released code has them").choices(POLICY_PRESETS).default('paper'))
     .option('--teacher <weights>', "the teacher of all cells that have one: 'shipped', 'own' (the student's real-valued weights), a run's id or a .safetensors file")
-    .option('--only <text...>', 'only cells whose name contains a text, e.g. --only 2-2-8')
+    .option('--only <text...>', 'only cells whose name contains a text, or is it, e.g. --only 2-2-8')
     .option('--processes <count>', 'processes side by side, one thread each; default: the cores of this machine')
     .option('--runs <folder>', 'where run folders go', '.runs')
     .option('--out <folder>', 'where figures go', 'figures')
@@ -65,6 +72,7 @@ export function experimentCommand(program: Command): void {
 async function performExperiment(experiment: Experiment, options: ExperimentCommandOptions): Promise<void> {
   const cells = chosenCells(experiment, options);
   const processes = Math.min(cells.length, options.processes === undefined ? availableParallelism() : wholeNumber('--processes', options.processes));
+  checkWeights(cells, options.runs);
   if (options.dryRun) {
     console.log(plan(experiment, options, cells, processes));
     return;
@@ -74,28 +82,21 @@ async function performExperiment(experiment: Experiment, options: ExperimentComm
 }
 
 /** The cells that the command line asks for. @throws UserError for options that contradict the experiment */
-function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, teacher, only }: ExperimentCommandOptions): Cell[] {
+function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, policy, teacher, only }: ExperimentCommandOptions): Cell[] {
   const changes = parseAssignments(set ?? []);
   if (Object.hasOwn(changes, 'seed')) throw new UserError('--set seed: an experiment has several seeds: choose how many with --seeds');
   for (const text of bits ?? []) {
     if (Object.values(parsePrecision(text)).includes(32)) throw new UserError(`--bits ${text}: quantized cells have 2 to 8 bits everywhere; the real-valued cell is there anyway`);
   }
   const count = wholeNumber('--seeds', seeds);
-  const grid = experiment.grid({ scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, changes });
-  const all = withDistillation(grid, parseDistillation(distillation ?? []), teacher);
-  stageSettings(all[0]);
-  const wanted = all.filter((cell) => only?.some((text) => cellName(cell).toLowerCase().includes(text.toLowerCase())) ?? true);
-  if (wanted.length === 0) throw new UserError(`--only ${only?.join(' ')}: no cell of ${experiment.name} has this in its name, such as '${cellName(all[0])}': --dry-run prints all names`);
-  return wanted;
-}
-
-/** Cells with changes in their distillation, which their method's name then says; those without one stay as they are. */
-function withDistillation(cells: readonly Cell[], changes: Readonly<Record<string, unknown>>, teacher?: string): Cell[] {
-  const words = [...Object.entries(changes).map(([key, value]) => `${key} ${String(value)}`), ...(teacher === undefined ? [] : [`teacher ${teacher}`])];
-  if (words.length === 0) return [...cells];
-  return cells.map((cell) => (cell.distillation === null ? cell : {
-    ...cell, method: `${cell.method} (${words.join(', ')})`, distillation: resolveDistillation({ ...cell.distillation, ...changes }, '--distillation'), teacher: teacher ?? cell.teacher,
-  }));
+  const wanted = { scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, policy, changes };
+  const all = variedCells(experiment, wanted, { distillation: parseDistillation(distillation ?? []), teacher });
+  stageSettings(all[0].cell);
+  if (distillation !== undefined && all.every(({ cell }) => cell.distillation === null)) throw new UserError(`--distillation ${distillation.join(' ')}: no cell of ${experiment.name} has a distillation: leave it out`);
+  if (teacher !== undefined && !all.some(({ cell }) => isTaught(cell))) throw new UserError(`--teacher ${teacher}: no cell of ${experiment.name} has a teacher: leave it out`);
+  const chosen = only ? cellsNamed(all, only) : all;
+  if (chosen.length === 0) throw new UserError(`--only ${only?.join(' ')}: no cell of ${experiment.name} has this in its name, such as '${cellName(all[0].cell)}': --dry-run prints all names`);
+  return chosen.map(({ cell }) => cell);
 }
 
 function wholeNumber(option: string, text: string): number {
@@ -105,11 +106,11 @@ function wholeNumber(option: string, text: string): number {
 }
 
 /** The command line without what is of this machine: processes, folders of figures. */
-function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, teacher, runs }: ExperimentCommandOptions): string {
-  const given = (option: string, value: string | undefined, usual?: string): string[] => (value === undefined || value === usual ? [] : [`${option} ${value}`]);
+function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, policy, teacher, runs }: ExperimentCommandOptions): string {
+  const given = (option: string, value: string | undefined, usual?: string): string[] => (value === undefined || value === usual ? [] : [`${option} ${/[^\w\s./=,:@+-]/.test(value) ? `'${value.replaceAll("'", "'\\''")}'` : value}`]);
   return [
     'npx qdetr experiment', name, `--scale ${scale}`, `--seeds ${seeds}`, ...given('--model', model, 'detr'), ...given('--bits', bits?.join(' ')),
-    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--distillation', distillation?.join(' ')), ...given('--teacher', teacher), ...given('--runs', runs, '.runs'),
+    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--distillation', distillation?.join(' ')), ...given('--policy', policy, 'paper'), ...given('--teacher', teacher), ...given('--runs', runs, '.runs'),
   ].join(' ');
 }
 
@@ -129,9 +130,9 @@ function plan(experiment: Experiment, options: ExperimentCommandOptions, cells: 
   return [
     `${experiment.answers}.`,
     ...protocol.map((line) => `* ${line}`),
-    ...(options.scale === 'smoke' ? [`* smoke: ${smoke}.`] : []),
+    ...(options.scale === 'smoke' ? [`* smoke: ${smoke}.`] : saysDepartures(protocol, cells) ? [] : [`* ${departureText(cells)}`]),
     `${commandLine(experiment, options)}: ${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side, one thread each:`,
-    ...cells.map((cell) => `  ${cellName(cell)}`),
+    cellPlan(cells),
     'Settings of each stage:',
     ...settings.map(([key, value]) => `  ${key.padEnd(20)}${value}`),
     `Time at scale ${options.scale}: ${times.length > 0 ? times.join('; ') : 'not measured yet'}.`,

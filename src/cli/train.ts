@@ -5,8 +5,10 @@ import { shippedName } from '../experiments/shipped-weights.js';
 import { startingWeights, type StartingWeights } from '../experiments/starting-weights.js';
 import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiments/train-detector.js';
 import { detectorCost } from '../models/cost.js';
+import { POLICY_PRESETS, type PolicyPreset } from '../models/quantization-policy.js';
 import { FAMILIES, familyTitles, modelOf, type Family, type ModelScale } from '../models/settings.js';
-import { parsePrecision } from '../quantizer/precision.js';
+import { isReal, parsePrecision } from '../quantizer/precision.js';
+import { UserError } from '../errors.js';
 import { writeParameters } from '../tensor/parameter-file.js';
 import { finalEvaluation } from '../training/run-record.js';
 import { parseAssignments, resolveSettings, type TrainingSettings } from '../training/settings.js';
@@ -18,6 +20,7 @@ interface TrainCommandOptions {
   model: Family;
   scale: ModelScale;
   bits: string;
+  policy: PolicyPreset;
   from?: string;
   set?: string[];
   seed?: string;
@@ -35,6 +38,7 @@ export function trainCommand(program: Command): void {
     .addOption(new Option('--model <family>', 'detection transformer').choices(FAMILIES).default('detr'))
     .addOption(new Option('--scale <scale>', 'size of the model and of the training').choices(['smoke', 'minutes', 'gpu']).default('minutes'))
     .option('--bits <w-a-attention>', 'bits of weights, activations and attention, e.g. 4-4-8', '32-32-32')
+    .addOption(new Option('--policy <policy>', 'which modules are quantized: as the paper says, or as its released code has them').choices(POLICY_PRESETS).default('paper'))
     .option('--from <weights>', "start from 'shipped' (the project's own), a run's id, or a .safetensors file")
     .option('--set <key=value...>', 'change a training setting, e.g. --set steps=500')
     .option('--seed <number>', 'the same as --set seed=<number>')
@@ -46,9 +50,9 @@ export function trainCommand(program: Command): void {
 }
 
 async function trainOne(options: TrainCommandOptions): Promise<void> {
-  const { model: family, scale, bits, runs: root, fresh, export: exported } = options;
+  const { model: family, scale, bits, policy, runs: root, fresh, export: exported } = options;
   const settings = resolveSettings(scale, parseAssignments([...(options.set ?? []), ...(options.seed === undefined ? [] : [`seed=${options.seed}`])]), '--set');
-  parsePrecision(bits);
+  if (!isQuantized(bits) && policy === 'release') throw new UserError(`--policy release: ${bits} quantizes nothing: give low bits, such as --bits 4-4-8, or leave it out`);
   const from = options.from === undefined ? undefined : startingWeights(options.from, modelOf(scale, family), shippedName(scale, family), root);
   if (options.dryRun) {
     console.log(plan(options, settings, from));
@@ -57,7 +61,7 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
   if (from) console.log(`${from.note}.`);
   try {
     const run = await interruptible(
-      (signal) => performRun(singleDetectorRun(scale, family, bits, settings, from), { command: commandLine(options), fresh, root, signal, listener: runListener(`${familyTitles[family]} ${bits}`, settings) }),
+      (signal) => performRun(singleDetectorRun(scale, family, bits, settings, { from, policy }), { command: commandLine(options), fresh, root, signal, listener: runListener(`${familyTitles[family]} ${bits}`, settings) }),
       () => process.stderr.write('\nstopping after this step …\n'),
     );
     console.log(result(run));
@@ -72,11 +76,13 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
   }
 }
 
-function plan({ model: family, scale, bits }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
+const isQuantized = (bits: string): boolean => !Object.values(parsePrecision(bits)).every(isReal);
+
+function plan({ model: family, scale, bits, policy }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
   const model = modelOf(scale, family), multiplyAdds = detectorCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);
   const { trained, bytes } = estimatedNeeds(model, bits, settings, trainingImages(scale));
   return [
-    `${familyTitles[family]} ${bits} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,
+    `${familyTitles[family]} ${bits}${isQuantized(bits) && policy === 'release' ? ', quantized as the released code has it,' : ''} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,
     ...Object.entries(settings).map(([key, value]) => `  ${key.padEnd(20)}${value}`),
     `Parameters that are trained, quantizers aside: ${trained.toLocaleString('en')}`,
     `Multiplications, each with an addition, for one image forward: ${multiplyAdds.toLocaleString('en')}`,
@@ -86,8 +92,8 @@ function plan({ model: family, scale, bits }: TrainCommandOptions, settings: Tra
 }
 
 /** The command line as the record holds it: what determines the run, and where it is. */
-function commandLine({ model, scale, bits, from, set, seed }: TrainCommandOptions): string {
-  return ['npx qdetr train', ...(model === 'detr' ? [] : [`--model ${model}`]), `--scale ${scale}`, `--bits ${bits}`, ...(from ? [`--from ${from}`] : []), ...(set ? [`--set ${set.join(' ')}`] : []), ...(seed ? [`--seed ${seed}`] : [])].join(' ');
+function commandLine({ model, scale, bits, policy, from, set, seed }: TrainCommandOptions): string {
+  return ['npx qdetr train', ...(model === 'detr' ? [] : [`--model ${model}`]), `--scale ${scale}`, `--bits ${bits}`, ...(policy === 'paper' ? [] : [`--policy ${policy}`]), ...(from ? [`--from ${from}`] : []), ...(set ? [`--set ${set.join(' ')}`] : []), ...(seed ? [`--seed ${seed}`] : [])].join(' ');
 }
 
 function result({ summary, folder, id }: FinishedRun): string {

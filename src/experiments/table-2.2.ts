@@ -1,5 +1,6 @@
 import { BITS } from '../figures/paper-values.js';
-import { forSeeds, PAPER_METHODS, REAL_BITS, table22Cell, table22Paper, type Experiment } from './grid.js';
+import { departureText } from './departures.js';
+import { forSeeds, PAPER_METHODS, Q_DETR, REAL_BITS, table22Cell, table22Paper, type Experiment } from './grid.js';
 
 /** Table 2.2 (CVPR Table 1): a real-valued detector, and the baseline without and with DA and FQM at three bit-widths: 13 cells a seed. */
 export const table22Experiment: Experiment = {
@@ -9,7 +10,7 @@ export const table22Experiment: Experiment = {
   protocol: [
     'Every quantized cell has the same two stages and the same steps (A19, A20): first with encoder and decoder real-valued, then fully quantized from the first stage\'s checkpoint.',
     'Distillation acts in both stages (A19), with tau 0.6 and lambda 2.5. Without it a cell trains as long: these are the controls "same epochs without a teacher".',
-    'Students start from a fresh transformer at smoke and gpu, as in the paper, and from their own real-valued weights at minutes.',
+    ...(['minutes', 'gpu'] as const).map((scale) => departureText([table22Cell({ family: 'detr', scale, seeds: [0] }, Q_DETR, '2-2-8', 0)])),
     'The paper: DETR-R50 with a DETR-R101 teacher on VOC. Here: small detectors on MiniVOC, so that order and gaps can be compared, not levels.',
   ],
   command: 'npx qdetr experiment table-2.2 --scale minutes --seeds 3',

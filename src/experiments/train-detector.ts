@@ -1,5 +1,5 @@
 import { detectionInputs, detectionObjective } from '../training/detection-task.js';
-import { paperQuantization } from '../models/quantization-policy.js';
+import { paperQuantization, type PolicyPreset } from '../models/quantization-policy.js';
 import { initialDetectorParameters } from '../models/initial-parameters.js';
 import { realValued } from '../models/forward.js';
 import { modelOf, type DetectorSettings, type Family, type ModelScale } from '../models/settings.js';
@@ -16,14 +16,20 @@ import { detectorRun, openData, splitSizes } from './detector-run.js';
 import type { ExperimentRun } from './run.js';
 import type { StartingWeights } from './starting-weights.js';
 
-/** One detector: a scale's model of a family on MiniVOC, real-valued or with the paper's quantizers. */
-export function singleDetectorRun(scale: ModelScale, family: Family, bits: string, training: TrainingSettings, from?: StartingWeights): ExperimentRun {
-  const { weightBits, activationBits, attentionBits } = parsePrecision(bits);
-  const isRealValued = [weightBits, activationBits, attentionBits].every(isReal);
-  const model = modelOf(scale, family);
+/** What one detector is trained with, beside its settings. */
+export interface SingleDetectorOptions {
+  from?: StartingWeights;
+  /** Where quantizers are; default `paper`. */
+  policy?: PolicyPreset;
+}
+
+/** One detector: a scale's model of a family on MiniVOC, real-valued or quantized: the paper's Baseline, LSQ+, where the policy has quantizers. */
+export function singleDetectorRun(scale: ModelScale, family: Family, bits: string, training: TrainingSettings, { from, policy = 'paper' }: SingleDetectorOptions = {}): ExperimentRun {
+  const isRealValued = Object.values(parsePrecision(bits)).every(isReal), isRelease = policy === 'release' && !isRealValued;
+  const model = modelOf(scale, family), name = isRealValued ? 'real-valued' : `baseline-${isRelease ? 'policy-release-' : ''}${bits}`;
   return detectorRun({
-    experiment: `train/${family === 'detr' ? '' : `${family}/`}${isRealValued ? 'real-valued' : `baseline-${bits}`}`, method: isRealValued ? 'Real-valued' : 'Baseline',
-    bits, scale, artefact: [], model, training, data: openData(model, splitSizes[scale]), batchStatistics: true, from,
+    experiment: `train/${family === 'detr' ? '' : `${family}/`}${name}`, method: isRealValued ? 'Real-valued' : isRelease ? 'Baseline (policy release)' : 'Baseline',
+    bits, scale, artefact: [], model, training, data: openData(model, splitSizes[scale]), batchStatistics: true, from, preset: isRealValued ? 'paper' : policy,
   });
 }
 

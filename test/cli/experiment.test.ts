@@ -6,6 +6,11 @@ import { main } from '../../src/cli/main.js';
 import { GridProgress, gridLine } from '../../src/cli/grid-progress.js';
 import type { PoolState } from '../../src/cli/cell-pool.js';
 import { EXPERIMENTS, experimentNamed } from '../../src/experiments/experiments.js';
+import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
+import { modelOf } from '../../src/models/settings.js';
+import { writeParameters } from '../../src/tensor/parameter-file.js';
+import { RandomStream } from '../../src/tensor/random.js';
+import { parseRunSummary } from '../../src/training/run-record.js';
 import { qdetr } from './command-line.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'qdetr-experiment-command-'));
@@ -36,7 +41,7 @@ test.serial('--list names every experiment and what it answers; --dry-run its ce
   const { code, stdout, stderr } = await qdetr(['experiment', 'figure-2.12a', '--scale', 'minutes', '--seeds', '2', '--bits', '2-2-8', '--set', 'steps=77', '--runs', unused, '--dry-run']);
   t.deepEqual([code, stderr], [0, '']);
   for (const line of experimentNamed('figure-2.12a').protocol) t.true(stdout.includes(`* ${line}\n`));
-  t.regex(stdout, /: 22 cells, \d+ process(es)? side by side, one thread each:\n {2}\+ DA, 2-2-8, seed 0\n/);
+  t.regex(stdout, /: 22 cells, \d+ process(es)? side by side, one thread each:\n {2}bits +2-2-8\n[\s\S]*\n {2}\+ DA, 2-2-8, seed 0 +-/);
   t.regex(stdout, /\n {2}steps +77\n/);
   t.false(existsSync(unused));
 });
@@ -61,6 +66,37 @@ for (const [args, message] of [
     }
   });
 }
+
+test.serial('a bad teacher is one sentence, before anything is trained, also with --dry-run; what no cell has is refused', async (t) => {
+  const unused = path.join(folder, 'unused'), file = path.join(folder, 'narrow.safetensors');
+  writeParameters(file, initialDetectorParameters(modelOf('smoke'), new RandomStream(1)));
+  for (const [args, message] of [
+    [['table-2.2', '--teacher', file], `error: --teacher ${file}: the teacher has modelWidth 32 where the student has 64: choose a teacher of that width, or distil through a linear map (--distillation feature=linear-map)\n`],
+    [['table-2.2', '--teacher', file, '--dry-run'], `error: --teacher ${file}: the teacher has modelWidth 32 where the student has 64: choose a teacher of that width, or distil through a linear map (--distillation feature=linear-map)\n`],
+    [['table-2.2', '--teacher', file, '--distillation', 'feature=linear-map', '--start', 'teacher'], `error: --teacher ${file}: the teacher has modelWidth 32 where the student has 64, so no student can start from its transformer: choose --start own or --start fresh, or a teacher with 64\n`],
+    [['table-2.2', '--teacher', 'nowhere'], "error: --teacher nowhere: should be shipped, own, a run's id (12 hexadecimal digits) or a .safetensors file\n"],
+    [['figure-2.11', '--teacher', 'own'], 'error: --teacher own: no cell of figure-2.11 has a teacher: leave it out\n'],
+    [['figure-2.11', '--distillation', 'tau=0.4'], 'error: --distillation tau=0.4: no cell of figure-2.11 has a distillation: leave it out\n'],
+  ] as const) t.deepEqual(await qdetr(['experiment', ...args, '--runs', unused, '--out', unused]), { code: 1, stdout: '', stderr: message });
+  t.false(existsSync(unused));
+  const { code, stdout } = await qdetr(['experiment', 'table-2.2', '--teacher', file, '--distillation', 'feature=linear-map', 'tau=0.4', '--only', '+ FQM, 2-2-8', '--runs', unused, '--dry-run']);
+  t.is(code, 0);
+  t.regex(stdout, /: 1 cell, 1 process side by side[\s\S]*\n {2}teacher +narrow\.safetensors\n[\s\S]*\n {2}feature +linear-map\n[\s\S]*\n {2}\+ FQM \(feature linear-map, tau 0\.4, teacher narrow\.safetensors\), 2-2-8, lambda 2\.5, seed 0\n/);
+});
+
+test.serial('--policy release trains with the released code\'s quantizers and DA, and says so in names and records', async (t) => {
+  const args = ['experiment', 'table-2.2', '--scale', 'smoke', '--policy', 'release', '--scope', 'transformer', '--only', 'Real-valued', '+ DA, 2-2-8', '--set', 'steps=2', 'warmUpSteps=1', 'evaluationInterval=2', '--runs', runs, '--out', out];
+  const { code, stdout, stderr } = await qdetr(args);
+  t.is(code, 0, stderr);
+  t.regex(stdout, /\n\+ DA \(policy release\), 2-2-8 +- /, stdout);
+  t.regex(stdout, /\nReal-valued, 32-32-32 +83\.3 /);
+  const summaries = readdirSync(runs).map((id) => path.join(runs, id, 'summary.json')).filter((file) => existsSync(file)).map((file) => parseRunSummary(JSON.parse(readFileSync(file, 'utf8')), file));
+  const { preset, alignment, quantized, command } = summaries.find(({ method }) => method === '+ DA (policy release)')!;
+  t.deepEqual([preset, alignment], ['release', ['decoder-self-attention.q']]);
+  t.regex(quantized!, /as the released code places quantizers/);
+  t.true(command.includes('--policy release'));
+  t.false(summaries.some(({ method, preset: other }) => method === 'Real-valued' && other === 'release'));
+});
 
 test.serial('claims on the runs of a folder: text, a page and a chart; --json for programs', async (t) => {
   const plain = await qdetr(['claims', '--runs', path.join(folder, 'none'), '--out', out]);

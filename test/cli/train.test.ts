@@ -51,6 +51,15 @@ test.serial('--model smca-detr trains, quantizes and says so', async (t) => {
   t.deepEqual([experiment, name], ['train/smca-detr/baseline-4-4-8', 'smca-detr']);
 });
 
+test.serial('--policy release: other quantizers under a name of their own, and the record says so', async (t) => {
+  const { code, stdout, stderr } = await train('--bits', '4-4-8', '--policy', 'release', '--set', 'steps=2', 'warmUpSteps=1');
+  t.is(code, 0, stderr);
+  const at = /\nRun \w{12}: (\S+)\n$/.exec(stdout)![1];
+  const { experiment, method, preset, command } = JSON.parse(readFileSync(path.join(at, 'summary.json'), 'utf8')) as Record<string, string>;
+  t.deepEqual([experiment, method, preset, command], ['train/baseline-policy-release-4-4-8', 'Baseline (policy release)', 'release', 'npx qdetr train --scale smoke --bits 4-4-8 --policy release --set steps=2 warmUpSteps=1']);
+  t.regex((await train('--bits', '4-4-8', '--policy', 'release', '--dry-run')).stdout, /^DETR 4-4-8, quantized as the released code has it, on MiniVOC, scale smoke/);
+});
+
 test.serial('--dry-run prints what is resolved and needed, and writes nothing', async (t) => {
   const unused = path.join(folder, 'unused');
   const { code, stdout, stderr } = await qdetr(['train', '--scale', 'gpu', '--bits', '2-2-8', '--set', 'steps=77', 'warmUpSteps=7', '--runs', unused, '--dry-run']);
@@ -73,6 +82,7 @@ test.serial('--dry-run --model smca-detr: its own name and numbers', async (t) =
 for (const [args, message] of [
   [['--bits', '4-4'], "error: bits '4-4' can't be read: write weights-activations-attention, such as 4-4-8 or 32-32-32"],
   [['--bits', '9-4-8'], "error: bit-width 9 can't be quantized to: choose 2 to 8, or 32 for real-valued"],
+  [['--policy', 'release'], 'error: --policy release: 32-32-32 quantizes nothing: give low bits, such as --bits 4-4-8, or leave it out'],
   [['--seed', '3', '--set', 'seed=4'], "error: --set seed=3: 'seed' is set twice: keep one of them"],
   [['--seed', '-1'], "error: --set: 'seed' should be a whole number of at least 0, but is -1: change it and start again"],
   [['--from', 'nothing'], "error: --from nothing: should be shipped, a run's id (12 hexadecimal digits) or a .safetensors file"],
