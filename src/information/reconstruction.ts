@@ -132,7 +132,7 @@ async function fitDecoder({ memory, images, train, shape, settings, seed, thread
       const rate = learningRate * 0.5 * (1 + Math.cos((Math.PI * step) / steps));
       await compiled.run({ ...batch, learningRate: Float32Array.of(rate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
     }
-    return Object.fromEntries(Object.entries(compiled.readState()).filter(([name]) => name.startsWith(PARAMETER)).map(([name, v]) => [name.slice(PARAMETER.length), v]));
+    return Object.fromEntries(Object.entries(await compiled.readState()).filter(([name]) => name.startsWith(PARAMETER)).map(([name, v]) => [name.slice(PARAMETER.length), v]));
   } finally {
     await compiled.dispose();
   }

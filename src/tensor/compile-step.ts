@@ -1,11 +1,14 @@
 import type { Tensor as OnnxRuntimeTensor } from 'onnxruntime-node';
 import type { Tensor } from './tf.js';
-import type { TensorSpec, TypedArray } from './graph.js';
-import { loadOnnxRuntime } from './engine.js';
+import type { Graph, TensorSpec, TypedArray } from './graph.js';
+import { chooseEngine, type EngineFinding } from './engine.js';
 import { OnnxProgram, type OnnxOptions } from './onnx-engine.js';
 import { loweredToOnnx } from './onnx-lowering.js';
 import { sizeOf, type ArrayValue, type ParameterValues } from './parameters.js';
 import { trace } from './trace.js';
+import type { Placement } from './webgpu/kernel.js';
+import { planGraph } from './webgpu/plan.js';
+import { GpuProgram } from './webgpu/program.js';
 
 /** Named tensors. */
 export type NamedTensors = Record<string, Tensor>;
@@ -15,6 +18,8 @@ export type StateStep = (state: NamedTensors, inputs: NamedTensors) => { state?:
 
 /** What {@link compileStep} needs to know beside the function. */
 export interface CompileOptions extends OnnxOptions {
+  /** Left out: the engine of this process. */
+  engine?: EngineFinding;
   /** Initial state: parameters, moments, running statistics. All float32. */
   state: ParameterValues;
   /** Shapes and types of the inputs of each run. */
@@ -32,7 +37,7 @@ export interface CompiledStep {
    */
   run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>>;
   /** A copy of the state as it is now. */
-  readState(): ParameterValues;
+  readState(): Promise<ParameterValues>;
   /** Replaces the named parts of the state. @throws for an unknown name or another shape. */
   writeState(values: ParameterValues): void;
   dispose(): Promise<void>;
@@ -44,10 +49,11 @@ const prefixed = <T>(prefix: string, record: Record<string, T>): Record<string, 
 const withPrefix = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).filter(([k]) => k.startsWith(prefix)).map(([k, v]) => [k.slice(prefix.length), v]));
 
 /**
- * Traces one call of `step` and compiles it with onnxruntime. The state stays in two sets of buffers that change places
- * after every run, so that memory is flat and nothing is copied.
+ * Traces one call of `step` and compiles it: with onnxruntime into one graph, whose state stays in two sets of buffers that change places
+ * after every run; with WebGPU into one list of kernels that is replayed on the GPU, where the state stays.
  */
 export async function compileStep(step: StateStep, options: CompileOptions): Promise<CompiledStep> {
+  const { gpu, runtime } = options.engine ?? (await chooseEngine());
   const started = performance.now();
   const stateSpecs = Object.fromEntries(Object.entries(options.state).map(([k, v]) => [k, { shape: v.shape, dtype: 'float32' as const }]));
   const traced = trace(
@@ -57,10 +63,10 @@ export async function compileStep(step: StateStep, options: CompileOptions): Pro
       return { ...prefixed(NEXT, state), ...prefixed(OUTPUT, outputs) };
     },
     { ...prefixed(STATE, stateSpecs), ...prefixed(INPUT, options.inputs) },
-    { keeps: loweredToOnnx },
+    { keeps: gpu ? () => false : loweredToOnnx },
   );
-  const program = await OnnxProgram.create(await loadOnnxRuntime(), traced, options);
-  return new OnnxCompiledStep(program, options, performance.now() - started);
+  if (gpu) return new GpuCompiledStep(await GpuProgram.create(gpu, planGraph(traced, gpu)), traced, options, started);
+  return new OnnxCompiledStep(await OnnxProgram.create(runtime!, traced, options), options, performance.now() - started);
 }
 
 class OnnxCompiledStep implements CompiledStep {
@@ -83,17 +89,15 @@ class OnnxCompiledStep implements CompiledStep {
   async run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
     const feeds = prefixed(STATE, this.#state);
     for (const [name, { shape, dtype }] of Object.entries(this.options.inputs)) {
-      const data = inputs[name] as TypedArray | undefined;
-      if (data?.length !== sizeOf(shape)) throw new Error(`input ${name} has ${data ? `${data.length} elements` : 'no value'}; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
-      feeds[INPUT + name] = this.program.tensor(dtype, data, shape);
+      feeds[INPUT + name] = this.program.tensor(dtype, elementsOfInput(name, shape, inputs), shape);
     }
     await this.program.run(feeds, { ...prefixed(NEXT, this.#next), ...prefixed(OUTPUT, this.#outputs) });
     for (const name of Object.keys(this.#next)) [this.#state[name], this.#next[name]] = [this.#next[name], this.#state[name]];
     return Object.fromEntries(Object.entries(this.#outputs).map(([name, t]) => [name, t.data as TypedArray]));
   }
 
-  readState(): ParameterValues {
-    return Object.fromEntries(Object.entries(this.#state).map(([name, t]): [string, ArrayValue] => [name, { shape: t.dims, data: Float32Array.from(t.data as Float32Array) }]));
+  readState(): Promise<ParameterValues> {
+    return Promise.resolve(Object.fromEntries(Object.entries(this.#state).map(([name, t]): [string, ArrayValue] => [name, { shape: t.dims, data: Float32Array.from(t.data as Float32Array) }])));
   }
 
   writeState(values: ParameterValues): void {
@@ -106,6 +110,56 @@ class OnnxCompiledStep implements CompiledStep {
   dispose(): Promise<void> {
     return this.program.dispose();
   }
+}
+
+class GpuCompiledStep implements CompiledStep {
+  readonly statistics;
+
+  constructor(private readonly program: GpuProgram, private readonly graph: Graph, private readonly options: CompileOptions, started: number) {
+    const { nodes, kernels, buffers } = program.plan;
+    this.statistics = { kernels: nodes, nodes: kernels.length, bytes: buffers.reduce((a, b) => a + b, 0), compileMilliseconds: performance.now() - started };
+    this.writeState(options.state);
+  }
+
+  async run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
+    this.program.checkDevice();
+    for (const [name, { shape }] of Object.entries(this.options.inputs)) this.program.write(this.#input(INPUT + name), elementsOfInput(name, shape, inputs));
+    const { plan } = this.program;
+    const names = [...plan.outputs.keys()].filter((name) => name.startsWith(OUTPUT));
+    const results = await this.program.read(names.map((name) => ({ place: plan.outputs.get(name)!, dtype: this.graph.outputs.get(name)!.dtype })), (encoder) => {
+      this.program.encode(encoder);
+      for (const [name, place] of plan.outputs) if (name.startsWith(NEXT)) this.program.copy(encoder, place, this.#input(STATE + name.slice(NEXT.length)));
+    });
+    return Object.fromEntries(names.map((name, i) => [name.slice(OUTPUT.length), results[i]]));
+  }
+
+  async readState(): Promise<ParameterValues> {
+    const entries = Object.entries(this.options.state);
+    const values = await this.program.read(entries.map(([name]) => ({ place: this.#input(STATE + name), dtype: 'float32' })));
+    return Object.fromEntries(entries.map(([name, { shape }], i) => [name, { shape, data: Float32Array.from(values[i] as Float32Array) }]));
+  }
+
+  writeState(values: ParameterValues): void {
+    for (const [name, v] of Object.entries(values)) {
+      checkShape(`state ${name}`, v.shape, this.options.state[name]?.shape);
+      this.program.write(this.#input(STATE + name), v.data);
+    }
+  }
+
+  dispose(): Promise<void> {
+    this.program.dispose();
+    return Promise.resolve();
+  }
+
+  #input(name: string): Placement {
+    return this.program.plan.inputs.get(name)!;
+  }
+}
+
+function elementsOfInput(name: string, shape: readonly number[], inputs: Record<string, TypedArray>): TypedArray {
+  const data = inputs[name] as TypedArray | undefined;
+  if (data?.length !== sizeOf(shape)) throw new Error(`input ${name} has ${data ? `${data.length} elements` : 'no value'}; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
+  return data;
 }
 
 function checkShape(what: string, shape: readonly number[], wanted: readonly number[] | undefined): void {

@@ -1,16 +1,20 @@
 import { availableParallelism } from 'node:os';
 import { UserError, messageOf } from '../errors.js';
 import type { OnnxRuntime } from './onnx-engine.js';
+import { openDevice, type GpuDevice } from './webgpu/adapter.js';
 
-/** Engines that compiled steps run on. */
-export const ENGINES = ['onnxruntime-node', 'onnxruntime-web'] as const;
-/** Name of an engine: of its npm package. */
+/** Engines that compiled steps run on, in the order in which they are tried; `webgpu-software` only when it is asked for. */
+export const ENGINES = ['webgpu', 'onnxruntime-node', 'onnxruntime-web', 'webgpu-software'] as const;
+/** Name of an engine: of its npm package, and `webgpu-software` for WebGPU on an adapter that computes on the processor. */
 export type EngineName = (typeof ENGINES)[number];
 
 /** An engine that was looked for: usable, or the reason why not. */
 export interface EngineFinding {
   name: EngineName;
+  /** The module, of onnxruntime's engines. */
   runtime?: OnnxRuntime;
+  /** The device, of WebGPU's. */
+  gpu?: GpuDevice;
   version?: string;
   reason?: string;
 }
@@ -21,6 +25,10 @@ export interface EngineFinding {
  */
 export async function findEngine(name: EngineName): Promise<EngineFinding> {
   try {
+    if (name === 'webgpu' || name === 'webgpu-software') {
+      const gpu = await openDevice({ software: name === 'webgpu-software' });
+      return { name, gpu, version: gpu.adapter.description || gpu.adapter.device };
+    }
     const module = (name === 'onnxruntime-node' ? await import('onnxruntime-node') : await import('onnxruntime-web')) as unknown as OnnxRuntime & { default?: OnnxRuntime };
     const runtime = module.default ?? module;
     const { versions = {}, wasm } = runtime.env ?? {};
@@ -34,8 +42,8 @@ export async function findEngine(name: EngineName): Promise<EngineFinding> {
 let chosen: Promise<EngineFinding> | undefined;
 
 /**
- * The engine of this process: onnxruntime-node where its native library loads, else onnxruntime-web. The environment variable
- * QDETR_ENGINE overrides the choice.
+ * The engine of this process: WebGPU on a hardware adapter, else onnxruntime-node where its native library loads, else onnxruntime-web.
+ * The environment variable QDETR_ENGINE overrides the choice.
  * @throws UserError when QDETR_ENGINE names no engine, or none can be loaded.
  */
 export function chooseEngine(): Promise<EngineFinding> {
@@ -44,17 +52,23 @@ export function chooseEngine(): Promise<EngineFinding> {
 }
 
 async function choose(wanted: string | undefined): Promise<EngineFinding> {
-  if (wanted && !ENGINES.includes(wanted as EngineName)) throw new UserError(`QDETR_ENGINE is '${wanted}', which is no engine: choose ${ENGINES.join(' or ')}, or leave it unset`);
+  if (wanted && !ENGINES.includes(wanted as EngineName)) throw new UserError(`QDETR_ENGINE is '${wanted}', which is no engine: choose ${ENGINES.join(', ')}, or leave it unset`);
   const reasons: string[] = [];
-  for (const name of wanted ? [wanted as EngineName] : ENGINES) {
+  for (const name of wanted ? [wanted as EngineName] : ENGINES.slice(0, -1)) {
     const found = await findEngine(name);
-    if (found.runtime) return found;
+    if (found.runtime || found.gpu) return found;
     reasons.push(`${name}: ${found.reason}`);
   }
   throw new UserError(`no engine could be loaded (${reasons.join('; ')}): run npm ci again, and npx qdetr doctor to see what is missing`);
 }
 
-/** The onnxruntime module of the chosen engine. */
+/** The onnxruntime module of this process: of the chosen engine, or the first that loads. */
 export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
-  return (await chooseEngine()).runtime!;
+  const { runtime } = await chooseEngine();
+  if (runtime) return runtime;
+  for (const name of ['onnxruntime-node', 'onnxruntime-web'] as const) {
+    const found = await findEngine(name);
+    if (found.runtime) return found.runtime;
+  }
+  throw new UserError('onnxruntime can\'t be loaded: run npm ci again, and npx qdetr doctor to see what is missing');
 }

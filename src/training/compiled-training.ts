@@ -13,7 +13,7 @@ export interface CompiledTraining {
   /** Takes the step after `done` others. @returns its learning rate and the numbers that it logs, `loss` and `gradientNorm` among them */
   step(done: number): Promise<{ learningRate: number; numbers: Record<string, number> }>;
   /** The state as the steps so far have left it. */
-  read(): TrainingState;
+  read(): Promise<TrainingState>;
   dispose(): Promise<void>;
 }
 
@@ -47,7 +47,7 @@ export async function compileTraining({ objective, inputs, batch }: SteppedTask,
       const outputs = await compiled.run({ ...batch(done), learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
       return { learningRate, numbers: Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[0]])) };
     },
-    read: () => unpackState(layouts, compiled.readState()),
+    read: async () => unpackState(layouts, await compiled.readState()),
     dispose: () => compiled.dispose(),
   };
 }

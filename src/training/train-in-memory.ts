@@ -20,7 +20,7 @@ export async function trainInMemory(task: Pick<TrainingTask, 'start' | 'objectiv
   const steps: Record<string, number>[] = [];
   try {
     for (let step = 0; step < settings.steps; step++) steps.push((await training.step(step)).numbers);
-    const { parameters, buffers } = training.read();
+    const { parameters, buffers } = await training.read();
     return { parameters: { ...parameters, ...buffers }, steps };
   } finally {
     await training.dispose();

@@ -91,18 +91,18 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
 
   const log = new MetricsLog(folder, loaded?.checkpoint.counters.metricsBytes ?? 0);
   const training = await compileTraining(task, state, settings, threads);
-  const read = () => {
-    const now = training.read();
+  const read = async () => {
+    const now = await training.read();
     const broken = Object.entries({ ...now.parameters, ...now.buffers }).find(([, { data }]) => !data.every(Number.isFinite));
     if (broken) throw diverged(`'${broken[0]}' holds a value that is no number`, done);
     return now;
   };
   const diverged = (what: string, step: number): UserError =>
     new UserError(`${folder}: ${what} in step ${step}: start again with a lower learningRate (--set learningRate=${settings.learningRate / 2}); the checkpoint before stays`);
-  const save = (): void => {
+  const save = async (): Promise<void> => {
     log.sync();
     const counters = { seed: settings.seed, step: done, epoch: Math.floor(done / task.stepsPerEpoch), positionInEpoch: (done % task.stepsPerEpoch) * settings.batchSize, metricsBytes: log.bytes };
-    saveCheckpoint(folder, { ...read(), runId, counters });
+    saveCheckpoint(folder, { ...(await read()), runId, counters });
   };
   const logInterval = Math.max(1, Math.round(settings.steps / LOGGED_STEPS));
   try {
@@ -115,16 +115,16 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
       if (done % logInterval === 0 || done === settings.steps) log.append({ kind: 'train', step: done, epoch: done / task.stepsPerEpoch, learningRate, ...numbers });
       listener?.step?.(done, numbers.loss);
       if (task.evaluate && (done % settings.evaluationInterval === 0 || done === settings.steps)) {
-        const { parameters, buffers } = read();
+        const { parameters, buffers } = await read();
         const lines = await task.evaluate({ ...parameters, ...buffers }, done);
         for (const line of lines) log.append(line);
         listener?.evaluated?.(lines);
       }
-      if (done % settings.checkpointInterval === 0 || done === settings.steps || signal?.aborted) save();
+      if (done % settings.checkpointInterval === 0 || done === settings.steps || signal?.aborted) await save();
       if (signal?.aborted && done < settings.steps) throw new TrainingInterrupted(done, folder);
       await new Promise((resolve) => setImmediate(resolve)); // signals are heard between steps
     }
-    const { parameters, buffers } = read();
+    const { parameters, buffers } = await read();
     return { ...parameters, ...buffers };
   } finally {
     log.close();

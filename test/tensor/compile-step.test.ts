@@ -23,7 +23,7 @@ test('by hand: the state goes from run to run, what a step does not give back st
   t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [10]);
   t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [0]); // w is (0, 2) now
   t.deepEqual(Array.from((await step.run({ x: Float32Array.of(0, 1) })).y), [2]);
-  const { w, count, fixed } = step.readState();
+  const { w, count, fixed } = (await step.readState());
   t.deepEqual([Array.from(w.data), Array.from(count.data), Array.from(fixed.data)], [[-1, Math.fround(1.9)], [3], [7]]);
   t.deepEqual([w.shape, count.shape], [[2], []]);
   t.deepEqual(Array.from(options.state.w.data), [1, 2], 'the initial values are the caller\'s and stay as they were');
@@ -32,13 +32,13 @@ test('by hand: the state goes from run to run, what a step does not give back st
 
 test('readState is a copy; writeState replaces what it names and nothing else', async (t) => {
   const step = await compileStep(byHand, byHandOptions());
-  step.readState().w.data.fill(100);
+  (await step.readState()).w.data.fill(100);
   t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [1]);
   const written = { w: { shape: [2], data: Float32Array.of(5, 6) } };
   step.writeState(written);
   written.w.data.fill(100);
   t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [5]);
-  t.deepEqual(Array.from(step.readState().count.data), [2]);
+  t.deepEqual(Array.from((await step.readState()).count.data), [2]);
   t.throws(() => step.writeState({ v: { shape: [2], data: new Float32Array(2) } }), { message: 'state v is unknown: the step has no such state' });
   t.throws(() => step.writeState({ w: { shape: [3], data: new Float32Array(3) } }), { message: 'state w has shape [3], expected [2]' });
   await step.dispose();
@@ -48,7 +48,7 @@ test('inputs that are missing or have another length, and steps that give other 
   const step = await compileStep(byHand, byHandOptions());
   await t.throwsAsync(step.run({}), { message: 'input x has no value; its shape [2] wants 2' });
   await t.throwsAsync(step.run({ x: new Float32Array(3) }), { message: 'input x has 3 elements; its shape [2] wants 2' });
-  t.deepEqual(Array.from(step.readState().w.data), [1, 2]);
+  t.deepEqual(Array.from((await step.readState()).w.data), [1, 2]);
   await step.dispose();
   await t.throwsAsync(compileStep(({ w }) => ({ state: { w: tf.sum(w) }, outputs: {} }), { ...byHandOptions(), inputs: {} }), { message: 'state w has shape [], expected [2]' });
   await t.throwsAsync(compileStep(({ w }) => ({ state: { v: w }, outputs: {} }), { ...byHandOptions(), inputs: {} }), { message: 'state v is unknown: the step has no such state' });
@@ -90,7 +90,7 @@ test.serial('twenty steps of training give the losses and weights of eager tfjs'
     t.true(Math.abs(loss[0] - wanted) < 1e-4 * wanted, `step ${i}: ${loss[0]} instead of ${wanted}`);
     tensors = eager.state!;
   }
-  for (const [name, { data }] of Object.entries(step.readState())) tensors[name].dataSync().forEach((v, i) => t.true(Math.abs(v - data[i]) < 1e-4, `${name}[${i}]`));
+  for (const [name, { data }] of Object.entries((await step.readState()))) tensors[name].dataSync().forEach((v, i) => t.true(Math.abs(v - data[i]) < 1e-4, `${name}[${i}]`));
   await step.dispose();
 });
 
@@ -101,7 +101,7 @@ for (const threads of [1, 2]) {
       const step = await compileStep(smallStep, { state, inputs: { x: images }, threads });
       const losses: number[] = [];
       for (const x of batches) losses.push((await step.run({ x })).loss[0]);
-      const end = step.readState();
+      const end = (await step.readState());
       await step.dispose();
       return Buffer.concat([Float32Array.from(losses), ...Object.values(end).map((v) => v.data)].map((a) => Buffer.from(a.buffer)));
     };

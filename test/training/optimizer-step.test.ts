@@ -45,13 +45,13 @@ test.serial('packed and compiled: 20 steps equal torch.optim.AdamW with two grou
       const { correction1, correction2 } = adamWCorrections(i + 1);
       const outputs = await compiled.run({ learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2), [W]: Float32Array.from(gradients.w), [B]: Float32Array.from(gradients.b) });
       close(t, outputs.norm, [norm], 1e-6 * norm, `round ${round}, step ${i}: norm`);
-      const now = compiled.readState();
+      const now = (await compiled.readState());
       const parameters: ParameterValues = Object.assign({}, ...layouts.map((layout, g) => unpack(layout, now[`parameter/${g}`].data)));
       close(t, parameters[W].data, w, 1e-6, `round ${round}, step ${i}: w`);
       close(t, parameters[B].data, b, 1e-6, `round ${round}, step ${i}: b`);
     }
-    if (first === undefined) first = compiled.readState();
-    else t.deepEqual(compiled.readState(), first);
+    if (first === undefined) first = (await compiled.readState());
+    else t.deepEqual((await compiled.readState()), first);
   }
   await compiled.dispose();
 });

@@ -36,7 +36,7 @@ test.serial('by hand: loss, norm, the first steps of two groups, the buffer', as
   near(outputs.loss, [2 * 1 + 3 * 4], 'loss before the step');
   near(outputs.gradientNorm, [Math.sqrt(4 + 16)], 'norm');
   near(outputs.seen, [400], 'logged');
-  const after = unpackState(layouts, compiled.readState());
+  const after = unpackState(layouts, (await compiled.readState()));
   near(after.parameters['backbone.a.weight'].data, [1 - 0.05, -2], 'half the learning rate, against the sign; no gradient, no step');
   near(after.parameters['head.b'].data, [3 - 0.1], 'the learning rate');
   near(after.firstMoments['head.b'].data, [0.4], 'a tenth of the gradient');
@@ -45,7 +45,7 @@ test.serial('by hand: loss, norm, the first steps of two groups, the buffer', as
   t.deepEqual(after.parameters['head.b'].shape, [1, 1]);
 
   near((await run(2, 30)).gradientNorm, [Math.sqrt(4 + 900)], 'norm before clipping');
-  const clipped = unpackState(layouts, compiled.readState());
+  const clipped = unpackState(layouts, (await compiled.readState()));
   near(clipped.firstMoments['head.b'].data, [0.9 * 0.4 + 0.1 * 30 * (5 / Math.sqrt(904))], 'clipped to a norm of 5 over both groups');
   near(clipped.firstMoments['backbone.a.weight'].data, [0.9 * 0.2 + 0.1 * 2 * (5 / Math.sqrt(904)), 0], 'likewise');
   await compiled.dispose();

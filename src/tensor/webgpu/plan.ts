@@ -1,0 +1,143 @@
+import { elementsOf } from '../graph-builder.js';
+import type { Graph, TypedArray, Value } from '../graph.js';
+import { sizeOf } from '../parameters.js';
+import { ASSEMBLE, Fusion, assembleConcatenations } from './fusion.js';
+import type { Kernel, Layout, Placement } from './kernel.js';
+import { mapKernel } from './map-kernel.js';
+import { toPrimitives } from './primitives.js';
+import { productKernel } from './product-kernel.js';
+import { reductionKernel } from './reduction-kernel.js';
+
+/** What the plan needs to know of a device. */
+export interface PlanLimits {
+  /** Storage buffers that one kernel may bind. */
+  buffers: number;
+  /** Alignment of a binding's offset, in bytes. */
+  alignment: number;
+}
+
+/** The least that every WebGPU device takes. */
+export const LEAST_LIMITS: PlanLimits = { buffers: 8, alignment: 256 };
+
+/** A step as kernels in the order in which they run, on buffers that are used again as soon as what they hold is no longer needed. */
+export interface Plan {
+  kernels: Kernel[];
+  /** Sizes in bytes. */
+  buffers: number[];
+  inputs: Map<string, Placement>;
+  outputs: Map<string, Placement>;
+  /** What is written into buffers once. */
+  constants: { place: Placement; data: TypedArray }[];
+  /** Nodes of the graph of primitives. */
+  nodes: number;
+  /** Bytes of all intermediate values if each had memory of its own. */
+  intermediateBytes: number;
+}
+
+const aligned = (bytes: number): number => Math.max(256, Math.ceil(bytes / 256) * 256);
+
+/** Buffers that are given back and taken again; none is made before all sizes are known, so that one that is too small grows. */
+class Arena {
+  readonly sizes: number[] = [];
+  readonly #free: number[] = [];
+
+  /** A buffer of its own, never used for anything else. */
+  own(bytes: number): number {
+    return this.sizes.push(aligned(bytes)) - 1;
+  }
+
+  take(bytes: number): number {
+    const wanted = aligned(bytes);
+    let best = -1;
+    for (const [k, buffer] of this.#free.entries()) {
+      if (best < 0 || this.#fits(this.sizes[buffer], this.sizes[this.#free[best]], wanted)) best = k;
+    }
+    const smallest = best >= 0 ? this.sizes[this.#free[best]] : 0;
+    if (best < 0 || smallest > 4 * wanted && smallest > 1 << 20) return this.own(bytes);
+    const [buffer] = this.#free.splice(best, 1);
+    this.sizes[buffer] = Math.max(this.sizes[buffer], wanted);
+    return buffer;
+  }
+
+  give(buffer: number): void {
+    this.#free.push(buffer);
+  }
+
+  /** Whether a is the better place: the smallest that is large enough, else the largest. */
+  #fits(a: number, b: number, wanted: number): boolean {
+    if (a >= wanted && b >= wanted) return a < b;
+    return a > b;
+  }
+}
+
+/**
+ * Plans a traced step for WebGPU: primitives, fused groups, memory by lifetime, one program for each kernel.
+ * @throws for a kernel that can't be planned, naming it.
+ */
+export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Plan {
+  const graph = assembleConcatenations(toPrimitives(traced));
+  const fusion = new Fusion(graph, limits);
+  const arena = new Arena(), places = new Map<Value, Placement>();
+  const inputs = new Map<string, Placement>(), constants: Plan['constants'] = [];
+  const own = (value: Value): Placement => {
+    const elements = sizeOf(value.shape), place = { buffer: arena.own(elements * 4), offset: 0, elements };
+    places.set(value, place);
+    return place;
+  };
+  for (const [name, value] of graph.inputs) inputs.set(name, own(value));
+  const constant = (value: Value): Placement => {
+    const known = places.get(value);
+    if (known) return known;
+    const place = own(value);
+    constants.push({ place, data: elementsOf(value) });
+    return place;
+  };
+
+  const assembled = new Map<Value, { whole: Value; offset: number }>(); // parts of what is assembled in memory
+  for (const node of graph.nodes) {
+    if (node.op !== ASSEMBLE) continue;
+    let offset = 0;
+    for (const part of node.inputs) {
+      assembled.set(part, { whole: node.outputs[0], offset });
+      offset += sizeOf(part.shape);
+    }
+  }
+  const lastUse = new Map<Value, number>(), outputs = new Set([...graph.outputs.values()]);
+  fusion.groups.forEach((group, at) => {
+    for (const m of group.members) for (const leaf of fusion.leavesOf(m)) lastUse.set(fusion.baseOf(leaf), at);
+    for (const m of group.stores) lastUse.set(m, Math.max(at, lastUse.get(m) ?? 0));
+  });
+  const dying = new Map<number, Value[]>();
+  for (const [value, at] of lastUse) if (!outputs.has(value) && value.node) dying.set(at, [...(dying.get(at) ?? []), value]);
+  let intermediateBytes = 0;
+  const place = (value: Value): void => {
+    if (places.has(value)) return;
+    const part = assembled.get(value);
+    if (part) {
+      place(part.whole);
+      places.set(value, { ...places.get(part.whole)!, offset: places.get(part.whole)!.offset + part.offset, elements: sizeOf(value.shape) });
+      return;
+    }
+    const elements = sizeOf(value.shape);
+    intermediateBytes += elements * 4;
+    places.set(value, { buffer: outputs.has(value) ? arena.own(elements * 4) : arena.take(elements * 4), offset: 0, elements });
+  };
+  const placementOf = (value: Value): Placement => {
+    if (value.constant !== undefined) return constant(value);
+    const found = places.get(value);
+    if (found) return found;
+    const base = fusion.baseOf(value);
+    if (base === value) throw new Error(`a value of shape [${value.shape.join(', ')}] has no place in memory`);
+    const { buffer, offset } = placementOf(base);
+    return { buffer, offset: offset + fusion.offsetOf(value), elements: sizeOf(value.shape) };
+  };
+  const layout: Layout = { fusion, placementOf, alignment: limits.alignment };
+  const kernels = fusion.groups.map((group, at) => {
+    for (const value of group.stores) place(value);
+    const kernel = group.kind === 'map' ? mapKernel(group, layout) : group.kind === 'reduction' ? reductionKernel(group, layout) : productKernel(group, layout);
+    for (const value of dying.get(at) ?? []) if (!assembled.has(value) && places.has(value)) arena.give(places.get(value)!.buffer);
+    return kernel;
+  });
+  const results = new Map([...graph.outputs].map(([name, value]) => [name, placementOf(value)]));
+  return { kernels, buffers: arena.sizes, inputs, outputs: results, constants, nodes: graph.nodes.length, intermediateBytes };
+}

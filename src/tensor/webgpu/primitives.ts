@@ -1,0 +1,211 @@
+import { constantValue, type Graph, type TensorSpec, type Value } from '../graph.js';
+import { rebuild, type GraphBuilder, type RewriteRule } from '../graph-builder.js';
+import { convolutionInfo, poolingInfo, reductionAxes, sliceRange } from '../shape-rules.js';
+import { simplifications, simplify } from '../simplify.js';
+import { sizeOf } from '../parameters.js';
+
+/**
+ * Attributes of `Window`, [B, H, W, C] -> [B, oh, ow, kh, kw, C]: element (b, p, q, i, j, c) is x at row (p sh + i - top)/dh and column
+ * (q sw + j - left)/dw, or `fill` where that is no pixel. With dh = dw = 1 the windows of a convolution; with strides 1 and
+ * dh, dw the convolution's strides those of its input gradient.
+ */
+export interface WindowAttributes {
+  strides: readonly [number, number];
+  pads: readonly [number, number];
+  kernel: readonly [number, number];
+  output: readonly [number, number];
+  dilation: readonly [number, number];
+  fill: number;
+}
+
+const spec = (shape: readonly number[], dtype: TensorSpec['dtype'] = 'float32'): TensorSpec[] => [{ shape: [...shape], dtype }];
+
+function windows(b: GraphBuilder, x: Value, attributes: WindowAttributes): Value {
+  const [B, , , C] = x.shape;
+  return b.one('Window', { x }, { ...attributes }, spec([B, ...attributes.output, ...attributes.kernel, C], x.dtype));
+}
+
+interface Geometry { strides: [number, number]; pads: [number, number]; kernel: [number, number]; output: [number, number] }
+
+function convolutionGeometry(x: readonly number[], filter: readonly number[], attributes: Record<string, unknown>): Geometry {
+  const info = convolutionInfo(x, filter, attributes);
+  if (info.dilationHeight !== 1 || info.dilationWidth !== 1) throw new Error('dilated convolutions have no gradient in tfjs and are not planned');
+  return { strides: [info.strideHeight, info.strideWidth], pads: [info.padInfo.top, info.padInfo.left], kernel: [info.filterHeight, info.filterWidth], output: [info.outHeight, info.outWidth] };
+}
+
+function poolingGeometry(x: readonly number[], attributes: Record<string, unknown>): Geometry {
+  const info = poolingInfo(x, attributes);
+  return { strides: [info.strideHeight, info.strideWidth], pads: [info.padInfo.top, info.padInfo.left], kernel: [info.filterHeight, info.filterWidth], output: [info.outHeight, info.outWidth] };
+}
+
+/** The windows of an input [B, H, W] that an output's gradient (or position) flows back through, the kernel turned around. */
+function transposedWindows(b: GraphBuilder, dy: Value, [, H, W]: readonly number[], { strides, pads, kernel }: Geometry, fill = 0): Value {
+  return windows(b, dy, { strides: [1, 1], pads: [kernel[0] - 1 - pads[0], kernel[1] - 1 - pads[1]], kernel, output: [H, W], dilation: strides, fill });
+}
+
+const LOWEST = -3.4028234663852886e38;
+
+/** Convolutions as matrix products over windows: nothing is unfolded in memory, the product's tiles read through the window. */
+const convolutions: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) => {
+  if (op === 'Conv2D') {
+    const g = convolutionGeometry(inputs.x.shape, inputs.filter.shape, attributes);
+    const [B, oh, ow, O] = out.shape, K = g.kernel[0] * g.kernel[1] * inputs.x.shape[3];
+    const columns = b.reshape(windows(b, inputs.x, { ...g, dilation: [1, 1], fill: 0 }), [B * oh * ow, K]);
+    return [b.reshape(b.one('BatchMatMul', { a: columns, b: b.reshape(inputs.filter, [K, O]) }, { transposeA: false, transposeB: false }), out.shape)];
+  }
+  if (op === 'Conv2DBackpropFilter') {
+    const g = convolutionGeometry(inputs.x.shape, out.shape, attributes);
+    const [B, oh, ow, O] = inputs.dy.shape, K = g.kernel[0] * g.kernel[1] * inputs.x.shape[3];
+    const columns = b.reshape(windows(b, inputs.x, { ...g, dilation: [1, 1], fill: 0 }), [B * oh * ow, K]);
+    return [b.reshape(b.one('BatchMatMul', { a: columns, b: b.reshape(inputs.dy, [B * oh * ow, O]) }, { transposeA: true, transposeB: false }), out.shape)];
+  }
+  if (op === 'Conv2DBackpropInput') {
+    const g = convolutionGeometry(out.shape, inputs.filter.shape, attributes);
+    const [B, H, W, C] = out.shape, O = inputs.dy.shape[3], K = g.kernel[0] * g.kernel[1] * O;
+    const rows = b.reshape(transposedWindows(b, inputs.dy, out.shape, g), [B * H * W, K]);
+    const turned = g.kernel[0] * g.kernel[1] === 1 ? inputs.filter : b.one('Reverse', { x: inputs.filter }, { dims: [0, 1] });
+    const filter = b.reshape(b.one('Transpose', { x: turned }, { perm: [0, 1, 3, 2] }), [K, C]);
+    return [b.reshape(b.one('BatchMatMul', { a: rows, b: filter }, { transposeA: false, transposeB: false }), out.shape)];
+  }
+  return undefined;
+};
+
+/** Pooling as reductions over windows. A maximum's gradient goes to the first of equal elements, as in PyTorch. */
+const poolings: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) => {
+  if (!['MaxPool', 'AvgPool', 'MaxPoolGrad', 'AvgPoolGrad'].includes(op)) return undefined;
+  const x = op.endsWith('Grad') ? inputs.input : inputs.x;
+  const g = poolingGeometry(x.shape, attributes), [kh, kw] = g.kernel;
+  const over = (v: Value, reduction: string): Value => b.one(reduction, { x: v }, { axis: [3, 4], keepDims: false });
+  if (op === 'MaxPool') return [over(windows(b, x, { ...g, dilation: [1, 1], fill: LOWEST }), 'Max')];
+  if (op === 'AvgPool') {
+    const [, H, W] = x.shape, [oh, ow] = g.output;
+    const inside = (at: number, axis: 0 | 1, size: number): number => Array.from({ length: g.kernel[axis] }, (_, i) => at * g.strides[axis] + i - g.pads[axis]).filter((p) => p >= 0 && p < size).length;
+    const counts = constantValue(Float32Array.from({ length: oh * ow }, (_, k) => inside(Math.floor(k / ow), 0, H) * inside(k % ow, 1, W)), { shape: [1, oh, ow, 1], dtype: 'float32' });
+    return [b.one('RealDiv', { a: over(windows(b, x, { ...g, dilation: [1, 1], fill: 0 }), 'Sum'), b: counts })];
+  }
+  if (op === 'AvgPoolGrad') {
+    const { top, left, bottom, right } = poolingInfo(x.shape, attributes).padInfo;
+    if (top + left + bottom + right > 0) throw new Error(`the gradient of padded average pooling is wrong in tfjs and is not planned: pad the input before, or use 'valid'`);
+    return [b.one('Multiply', { a: over(transposedWindows(b, inputs.dy, out.shape, g), 'Sum'), b: b.uniform(1 / (kh * kw), []) })];
+  }
+  const flat = b.reshape(windows(b, x, { ...g, dilation: [1, 1], fill: LOWEST }), [x.shape[0], ...g.output, kh * kw, x.shape[3]]);
+  const first = b.one('ArgMax', { x: flat }, { axis: 3 });
+  const position = b.reshape(b.one('Iota', {}, { shape: [kh * kw], axis: 0, start: kh * kw - 1, step: -1 }, spec([kh * kw], 'int32')), [1, 1, 1, kh, kw, 1]); // turned around
+  const here = b.one('Equal', { a: transposedWindows(b, first, out.shape, g, -1), b: position });
+  const flowing = transposedWindows(b, inputs.dy, out.shape, g);
+  return [over(b.one('Multiply', { a: flowing, b: b.one('Cast', { x: here }, { dtype: 'float32' }) }), 'Sum')];
+};
+
+/** What tfjs has kernels for and a fused kernel writes as arithmetic. */
+const composed: RewriteRule = ({ op, inputs, attributes, outputs }, b) => {
+  const [out] = outputs;
+  if (op === 'Softmax') {
+    const x = inputs.logits, axis = [x.shape.length - 1];
+    const e = b.one('Exp', { x: b.one('Sub', { a: x, b: b.one('Max', { x }, { axis, keepDims: true }) }) });
+    return [b.one('RealDiv', { a: e, b: b.one('Sum', { x: e }, { axis, keepDims: true }) })];
+  }
+  if (op === 'Mean') {
+    const count = sizeOf(inputs.x.shape) / sizeOf(out.shape);
+    return [b.one('Multiply', { a: b.one('Sum', inputs, attributes), b: b.uniform(1 / count, []) })];
+  }
+  if (op === 'Split' || op === 'SplitV') {
+    const axis = attributes.axis as number, along = axis < 0 ? axis + out.shape.length : axis;
+    let at = 0;
+    return outputs.map((o) => {
+      const begin = o.shape.map((_, k) => (k === along ? at : 0));
+      at += o.shape[along];
+      return b.one('Slice', { x: inputs.x }, { begin, size: [...o.shape] });
+    });
+  }
+  if (op === 'Tile') {
+    const { x } = inputs, reps = attributes.reps as number[];
+    const wide = b.one('BroadcastTo', { x: b.reshape(x, x.shape.flatMap((d) => [1, d])) }, { shape: x.shape.flatMap((d, k) => [reps[k], d]) });
+    return [b.reshape(wide, out.shape)];
+  }
+  if (op === 'OneHot') {
+    const { depth, onValue = 1, offValue = 0 } = attributes as { depth: number; onValue?: number; offValue?: number };
+    const range = b.one('Iota', {}, { shape: [depth], axis: 0, start: 0, step: 1 }, spec([depth], 'int32'));
+    const hit = b.one('Cast', { x: b.one('Equal', { a: b.reshape(inputs.indices, [...inputs.indices.shape, 1]), b: range }) }, { dtype: out.dtype });
+    return [b.one('Add', { a: b.one('Multiply', { a: hit, b: b.uniform(onValue - offValue, [], out.dtype) }), b: b.uniform(offValue, [], out.dtype) })];
+  }
+  if (op === 'UnsortedSegmentSum') {
+    const { x, segmentIds } = inputs, segments = attributes.numSegments as number, count = sizeOf(segmentIds.shape), width = sizeOf(x.shape) / count;
+    const range = b.reshape(b.one('Iota', {}, { shape: [segments], axis: 0, start: 0, step: 1 }, spec([segments], 'int32')), [segments, 1]);
+    const hit = b.one('Cast', { x: b.one('Equal', { a: range, b: b.reshape(segmentIds, [1, count]) }) }, { dtype: 'float32' });
+    return [b.reshape(b.one('BatchMatMul', { a: hit, b: b.reshape(x, [count, width]) }, { transposeA: false, transposeB: false }), out.shape)];
+  }
+  if (op === 'Cumsum') {
+    const { x } = inputs, axis = attributes.axis as number, at = axis < 0 ? axis + x.shape.length : axis, n = x.shape[at];
+    const range = (rank: number, k: number): Value => b.reshape(b.one('Iota', {}, { shape: [n], axis: 0, start: 0, step: 1 }, spec([n], 'int32')), Array.from({ length: rank }, (_, i) => (i === k ? n : 1)));
+    const rank = x.shape.length + 1; // [..., from, to, ...]
+    const comparison = `${attributes.reverse ? 'Greater' : 'Less'}${attributes.exclusive ? '' : 'Equal'}`;
+    const counts = b.one('Cast', { x: b.one(comparison, { a: range(rank, at), b: range(rank, at + 1) }) }, { dtype: x.dtype });
+    const wide = b.reshape(x, [...x.shape.slice(0, at + 1), 1, ...x.shape.slice(at + 1)]);
+    return [b.one('Sum', { x: b.one('Multiply', { a: wide, b: counts }) }, { axis: [at], keepDims: false })];
+  }
+  if (op === 'Slice') {
+    const inner = inputs.x.node;
+    if (inner?.op === 'Slice') {
+      const { begin } = sliceRange(inputs.x.shape, attributes), outer = sliceRange(inner.inputs[0].shape, inner.attributes);
+      return b.emit('Slice', { x: inner.inputs[0] }, { begin: begin.map((n, k) => n + outer.begin[k]), size: [...out.shape] });
+    }
+  }
+  return undefined;
+};
+
+/** Elements that one workgroup reduces at most before a long sum is taken in two steps. */
+const LONG_REDUCTION = 4096;
+/** Results from which a sum keeps a GPU busy without being split. */
+const MANY_RESULTS = 4096;
+
+const largestDivisor = (n: number, most: number): number => {
+  for (let d = Math.min(n, most); d > 1; d--) if (n % d === 0) return d;
+  return 1;
+};
+
+/** A long sum with few results as partial sums and their sum, so that more than a few workgroups take part. */
+const longSums: RewriteRule = ({ op, inputs: { x }, attributes, outputs: [out] }, b) => {
+  if (!['Sum', 'Max', 'Min'].includes(op) || attributes.partial) return undefined;
+  const axes = reductionAxes(attributes, x.shape.length), count = sizeOf(x.shape) / sizeOf(out.shape), results = sizeOf(out.shape);
+  if (count < LONG_REDUCTION || results >= MANY_RESULTS) return undefined;
+  const wanted = Math.min(Math.ceil(MANY_RESULTS / results), Math.floor(count / 256), 1024);
+  let axis = -1, divisor = 1;
+  for (const k of axes) {
+    const d = largestDivisor(x.shape[k], wanted);
+    if (d > divisor) [axis, divisor] = [k, d];
+  }
+  if (divisor < 2) return undefined;
+  const split = [...x.shape.slice(0, axis), divisor, x.shape[axis] / divisor, ...x.shape.slice(axis + 1)];
+  const inner = axes.map((k) => (k === axis ? k + 1 : k > axis ? k + 1 : k));
+  const partial = b.one(op, { x: b.reshape(x, split) }, { axis: inner, keepDims: true, partial: true });
+  const rest = b.one(op, { x: partial }, { axis: [axis], keepDims: true, partial: true });
+  return [b.reshape(rest, out.shape)];
+};
+
+/** Tiles of a matrix product below which its inner dimension is split. */
+const FEW_TILES = 96;
+const LONG_INNER = 512;
+
+/** A product of small matrices over a long inner dimension as several products and their sum: dL/dfilter, dL/dweight. */
+const longProducts: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) => {
+  if (op !== 'BatchMatMul' || out.shape.length !== 2) return undefined;
+  const [M, N] = out.shape, K = attributes.transposeA ? inputs.a.shape[0] : inputs.a.shape[1];
+  const tiles = Math.ceil(M / 64) * Math.ceil(N / 64);
+  if (tiles >= FEW_TILES || K < LONG_INNER) return undefined;
+  const parts = largestDivisor(K, Math.min(Math.ceil((2 * FEW_TILES) / tiles), Math.floor(K / 128)));
+  if (parts < 2) return undefined;
+  const part = (v: Value, size: number, innerFirst: boolean): Value => (innerFirst ? b.reshape(v, [parts, K / parts, size]) : b.one('Transpose', { x: b.reshape(v, [size, parts, K / parts]) }, { perm: [1, 0, 2] }));
+  const a = part(inputs.a, M, Boolean(attributes.transposeA)), c = part(inputs.b, N, !attributes.transposeB);
+  const partial = b.one('BatchMatMul', { a, b: c }, { transposeA: Boolean(attributes.transposeA), transposeB: Boolean(attributes.transposeB) });
+  return [b.one('Sum', { x: partial }, { axis: [0], keepDims: false })];
+};
+
+/**
+ * A traced step in the operations that kernels are written from: element-wise operations, views (`Reshape`, `Transpose`, `BroadcastTo`, `Slice`,
+ * `PadV2`, `Concat`, `Reverse`, `GatherV2`, `Window`, `Iota`), reductions and matrix products.
+ */
+export function toPrimitives(traced: Graph): Graph {
+  const rules = [convolutions, poolings, composed, ...simplifications];
+  const plain = rebuild(rebuild(simplify(traced), rules), rules);
+  return rebuild(rebuild(plain, [longProducts, ...rules]), [longSums, ...rules]);
+}

@@ -1,0 +1,121 @@
+import { inputOf, type Value } from '../graph.js';
+import { sizeOf } from '../parameters.js';
+import { BATCH, COLUMN, ROW, homeOf, type Group } from './fusion.js';
+import { KernelWriter, labelOf, type Kernel, type Layout } from './kernel.js';
+import { unflatten, variableIndex, type Index } from './index-algebra.js';
+
+/** Tiles of a matrix product: a workgroup computes rows x columns, `inner` of the sum at a time, a thread `height` x `width` of it. */
+export interface Tiles {
+  rows: number;
+  columns: number;
+  inner: number;
+  height: number;
+  width: number;
+}
+
+const LARGE: Tiles = { rows: 128, columns: 128, inner: 8, height: 8, width: 8 };
+const MEDIUM: Tiles = { rows: 64, columns: 64, inner: 16, height: 4, width: 4 };
+const SMALL: Tiles = { rows: 32, columns: 32, inner: 16, height: 4, width: 4 };
+/** Workgroups that keep a large GPU busy. */
+const BUSY = 132;
+
+/** The largest tiles that still give every multiprocessor of a large GPU something to do. */
+export function tilesFor(P: number, M: number, N: number): Tiles {
+  const count = (t: Tiles): number => P * Math.ceil(M / t.rows) * Math.ceil(N / t.columns);
+  if (N >= 96 && M >= 96 && count(LARGE) >= 2 * BUSY) return LARGE;
+  if (N > 32 && M > 32 && count(MEDIUM) >= BUSY) return MEDIUM;
+  return SMALL;
+}
+
+const INNER = 'k';
+
+/** A kernel for a (batched) matrix product; its operands are read through whatever views lead to them, its epilogue writes the members. */
+export function productKernel(group: Group, layout: Layout): Kernel {
+  const node = group.product!, [out] = node.outputs, a = inputOf(node, 'a'), b = inputOf(node, 'b');
+  const [M, N] = out.shape.slice(-2), batch = out.shape.slice(0, -2), P = sizeOf(batch);
+  const transposeA = Boolean(node.attributes.transposeA), transposeB = Boolean(node.attributes.transposeB);
+  const K = transposeA ? a.shape[a.shape.length - 2] : a.shape[a.shape.length - 1];
+  const t = tilesFor(P, M, N), across = t.columns / t.width, threads = across * (t.rows / t.height);
+  const writer = new KernelWriter(layout, group);
+  const p = unflatten(variableIndex(BATCH, P), batch), m = variableIndex(ROW, M), n = variableIndex(COLUMN, N), k = variableIndex(INNER, K);
+  const loader = (name: string, v: Value, outer: Index, swapped: boolean): { text: string; alongInner: boolean } => {
+    const rank = v.shape.length - 2, batches = p.slice(p.length - rank);
+    const emitter = writer.emitter(() => undefined);
+    const outerName = name === 'A' ? ROW : COLUMN;
+    const before = writer.reads.length;
+    const result = emitter.element(v, [...batches, ...(swapped ? [k, outer] : [outer, k])]);
+    const text = `fn load${name}(${BATCH}: i32, ${outerName}: i32, ${INNER}: i32) -> f32 {\n${emitter.lines.join('\n')}\nreturn ${result};\n}`;
+    return { text, alongInner: isContiguous(writer.reads.slice(before), INNER, outerName) };
+  };
+  const A = loader('A', a, m, transposeA), B = loader('B', b, n, !transposeB);
+  const epilogue = writer.emitter((v) => (v === out ? 'sum' : undefined));
+  for (const value of group.stores) writer.write(value, epilogue.element(value, homeOf(group, value)), epilogue);
+
+  /** Statements that fetch one thread's part of a tile into registers, and that put it into shared memory. */
+  const tile = (name: 'A' | 'B', size: number, limit: number, origin: string, alongInner: boolean): { fetch: string[]; put: string[] } => {
+    const each = (size * t.inner) / threads, fetch: string[] = [], put: string[] = [];
+    for (let s = 0; s < each; s++) {
+      const at = `(i32(thread) + ${s * threads})`;
+      const outerAt = alongInner ? `${at} / ${t.inner}` : `${at} % ${size}`, innerAt = alongInner ? `${at} % ${t.inner}` : `${at} / ${size}`;
+      const conditions = [...(limit % size ? [`${origin} + ${outerAt} < ${limit}`] : []), ...(K % t.inner ? [`first + ${innerAt} < ${K}`] : [])];
+      const load = `f${name}${s} = load${name}(${BATCH}, ${origin} + ${outerAt}, first + ${innerAt});`;
+      fetch.push(conditions.length > 0 ? `f${name}${s} = 0.0f; if (${conditions.join(' && ')}) { ${load} }` : load);
+      put.push(`tile${name}[((${innerAt}) * ${size} + (${outerAt})) / 4][((${innerAt}) * ${size} + (${outerAt})) % 4] = f${name}${s};`);
+    }
+    return { fetch, put };
+  };
+  const tileA = tile('A', t.rows, M, 'row0', A.alongInner), tileB = tile('B', t.columns, N, 'column0', B.alongInner);
+  const registers = (name: string, size: number): string => Array.from({ length: (size * t.inner) / threads }, (_, s) => `var f${name}${s}: f32;`).join(' ');
+  const vectors = t.width / 4;
+  const compute: string[] = [];
+  for (let v = 0; v < t.height / 4; v++) compute.push(`let x${v} = tileA[inner * ${t.rows / 4} + y * ${t.height / 4} + ${v}];`);
+  for (let w = 0; w < vectors; w++) compute.push(`let z${w} = tileB[inner * ${t.columns / 4} + x * ${vectors} + ${w}];`);
+  for (let r = 0; r < t.height; r++) for (let w = 0; w < vectors; w++) compute.push(`c${r}_${w} = fma(vec4f(x${r >> 2}[${r & 3}]), z${w}, c${r}_${w});`);
+  const stores: string[] = [];
+  for (let r = 0; r < t.height; r++) for (let c = 0; c < t.width; c++) {
+    const conditions = [...(M % t.rows ? [`row0 + y * ${t.height} + ${r} < ${M}`] : []), ...(N % t.columns ? [`column0 + x * ${t.width} + ${c} < ${N}`] : [])];
+    const store = `store(${BATCH}, row0 + y * ${t.height} + ${r}, column0 + x * ${t.width} + ${c}, c${r}_${c >> 2}[${c & 3}]);`;
+    stores.push(conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store);
+  }
+  const accumulators = Array.from({ length: t.height }, (_, r) => Array.from({ length: vectors }, (_v, w) => `var c${r}_${w} = vec4f();`).join(' ')).join('\n');
+  const body = `${A.text}
+${B.text}
+fn store(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
+${epilogue.lines.join('\n')}
+}
+var<workgroup> tileA: array<vec4f, ${(t.rows * t.inner) / 4}>;
+var<workgroup> tileB: array<vec4f, ${(t.columns * t.inner) / 4}>;
+@compute @workgroup_size(${threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+let x = i32(thread) % ${across}; let y = i32(thread) / ${across};
+let column0 = i32(workgroup.x) * ${t.columns}; let row0 = i32(workgroup.y) * ${t.rows}; let ${BATCH} = i32(workgroup.z);
+${accumulators}
+${registers('A', t.rows)}
+${registers('B', t.columns)}
+var first = 0;
+${tileA.fetch.join('\n')}
+${tileB.fetch.join('\n')}
+loop {
+${tileA.put.join('\n')}
+${tileB.put.join('\n')}
+workgroupBarrier();
+first += ${t.inner};
+if (first < ${K}) {
+${tileA.fetch.join('\n')}
+${tileB.fetch.join('\n')}
+}
+for (var inner = 0; inner < ${t.inner}; inner++) {
+${compute.join('\n')}
+}
+workgroupBarrier();
+if (first >= ${K}) { break; }
+}
+${stores.join('\n')}
+}`;
+  return writer.kernel('product', labelOf(group), body, [Math.ceil(N / t.columns), Math.ceil(M / t.rows), P], 2 * P * M * N * K);
+}
+
+/** Whether neighbouring elements of an operand in memory are neighbours along the sum. */
+function isContiguous(reads: readonly Index[], inner: string, outer: string): boolean {
+  const along = (name: string): boolean => reads.some(({ terms }) => terms.some(({ atom, coefficient }) => coefficient === 1 && new RegExp(`\\b${name}\\b`).test(atom.key)));
+  return along(inner) || !along(outer);
+}

@@ -1,0 +1,119 @@
+import type { DataType, TypedArray } from '../graph.js';
+import type { GpuDevice } from './adapter.js';
+import type { Placement } from './kernel.js';
+import type { Plan } from './plan.js';
+
+/** One dispatch. */
+interface Call { pipeline: GPUComputePipeline; group: GPUBindGroup; workgroups: readonly [number, number, number] }
+
+/** A plan on a device: its buffers, pipelines and bind groups, made once and replayed by every run. */
+export class GpuProgram {
+  readonly #buffers: GPUBuffer[];
+  readonly #calls: Call[];
+  #lost: string | undefined;
+
+  private constructor(private readonly gpu: GpuDevice, readonly plan: Plan, buffers: GPUBuffer[], calls: Call[], readonly pipelines: number) {
+    this.#buffers = buffers;
+    this.#calls = calls;
+    void gpu.device.lost.then(({ message }) => (this.#lost = message || 'no reason given'));
+  }
+
+  /**
+   * Makes buffers and compiles the kernels; equal ones are compiled once.
+   * @throws when a kernel does not compile, with its text, or memory does not suffice.
+   */
+  static async create(gpu: GpuDevice, plan: Plan): Promise<GpuProgram> {
+    const { device } = gpu;
+    device.pushErrorScope('out-of-memory');
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    const buffers = plan.buffers.map((size) => device.createBuffer({ size, usage }));
+    const memory = await device.popErrorScope();
+    if (memory) throw new Error(`the GPU's memory does not suffice for ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB: ${memory.message}`);
+    const pipelines = new Map<string, Promise<GPUComputePipeline>>();
+    const pipelineOf = (code: string): Promise<GPUComputePipeline> => {
+      let known = pipelines.get(code);
+      if (!known) pipelines.set(code, (known = compile(device, code)));
+      return known;
+    };
+    const calls = await Promise.all(plan.kernels.map(async ({ code, bindings, workgroups }) => {
+      const pipeline = await pipelineOf(code);
+      const entries = bindings.map(({ buffer, offset, bytes }, binding) => ({ binding, resource: { buffer: buffers[buffer], offset, size: Math.min(bytes, plan.buffers[buffer] - offset) } }));
+      return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }), workgroups };
+    }));
+    const program = new GpuProgram(gpu, plan, buffers, calls, pipelines.size);
+    for (const { place, data } of plan.constants) program.write(place, data);
+    return program;
+  }
+
+  /** Whether the device still answers. @throws when it was lost. */
+  checkDevice(): void {
+    if (this.#lost !== undefined) throw new Error(`the GPU was lost (${this.#lost}): start again, a run resumes from its last checkpoint`);
+  }
+
+  /** Writes elements to their place; bools become 32-bit words. */
+  write({ buffer, offset }: Placement, data: TypedArray): void {
+    const words = data instanceof Uint8Array ? Uint32Array.from(data) : data;
+    this.gpu.device.queue.writeBuffer(this.#buffers[buffer], offset * 4, words.buffer, words.byteOffset, words.byteLength);
+  }
+
+  /** Encodes all kernels, once. */
+  encode(encoder: GPUCommandEncoder, timestampWrites?: GPUComputePassTimestampWrites): void {
+    const pass = encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
+    let current: GPUComputePipeline | undefined;
+    for (const { pipeline, group, workgroups } of this.#calls) {
+      if (pipeline !== current) pass.setPipeline((current = pipeline));
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
+    }
+    pass.end();
+  }
+
+  /** Encodes a copy between two places. */
+  copy(encoder: GPUCommandEncoder, from: Placement, to: Placement): void {
+    encoder.copyBufferToBuffer(this.#buffers[from.buffer], from.offset * 4, this.#buffers[to.buffer], to.offset * 4, from.elements * 4);
+  }
+
+  /** Reads places back: their elements, in order, by type. */
+  async read(places: readonly { place: Placement; dtype: DataType }[], before: (encoder: GPUCommandEncoder) => void = () => undefined): Promise<TypedArray[]> {
+    this.checkDevice();
+    const { device } = this.gpu;
+    const size = places.reduce((n, { place }) => n + place.elements * 4, 0);
+    const staging = device.createBuffer({ size: Math.max(4, size), usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+    const encoder = device.createCommandEncoder();
+    before(encoder);
+    let at = 0;
+    for (const { place } of places) {
+      encoder.copyBufferToBuffer(this.#buffers[place.buffer], place.offset * 4, staging, at, place.elements * 4);
+      at += place.elements * 4;
+    }
+    device.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(GPUMapMode.READ);
+    } catch (error) {
+      await Promise.resolve();
+      this.checkDevice();
+      throw error;
+    }
+    const bytes = staging.getMappedRange().slice(0);
+    staging.destroy();
+    at = 0;
+    return places.map(({ place: { elements }, dtype }) => {
+      const from = at;
+      at += elements * 4;
+      if (dtype === 'bool') return Uint8Array.from(new Uint32Array(bytes, from, elements));
+      return dtype === 'int32' ? new Int32Array(bytes, from, elements) : new Float32Array(bytes, from, elements);
+    });
+  }
+
+  dispose(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+}
+
+async function compile(device: GPUDevice, code: string): Promise<GPUComputePipeline> {
+  device.pushErrorScope('validation');
+  const module = device.createShaderModule({ code });
+  const invalid = await device.popErrorScope();
+  if (invalid) throw new Error(`a kernel does not compile: ${invalid.message}\n${code}`);
+  return device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+}

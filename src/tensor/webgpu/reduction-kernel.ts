@@ -1,0 +1,138 @@
+import type { Value } from '../graph.js';
+import { sizeOf } from '../parameters.js';
+import type { Emitter } from './emitter.js';
+import { OUTPUT, PLACE, homeOf, isReduction, reductionCoordinates, type Group } from './fusion.js';
+import { KernelWriter, labelOf, workgroupLine, type Kernel, type Layout } from './kernel.js';
+import { literal } from './emitter.js';
+
+const THREADS = 256;
+/** Sums of up to this many elements are taken by one thread. */
+const SHORT = 8;
+
+const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n)));
+
+/** How many results a workgroup computes, how many threads share one, and whether neighbouring threads are neighbours along the sum. */
+export function reductionShape({ shape, axes, outputs, count }: NonNullable<Group['geometry']>): { results: number; lanes: number; along: boolean } {
+  const last = shape.reduce((at, d, k) => (d > 1 ? k : at), 0), along = axes.includes(last);
+  if (count <= SHORT) return { results: THREADS, lanes: 1, along: false };
+  if (along) {
+    const lanes = count >= 512 || outputs < 64 ? Math.min(THREADS, powerOfTwo(count)) : Math.min(32, powerOfTwo(count));
+    return { results: THREADS / lanes, lanes, along };
+  }
+  const results = Math.min(32, powerOfTwo(outputs)), lanes = Math.min(THREADS / results, powerOfTwo(count));
+  return { results, lanes, along };
+}
+
+const COMBINE: Record<string, (a: string, b: string) => string> = { Sum: (a, b) => `${a} + ${b}`, Prod: (a, b) => `${a} * ${b}`, Max: (a, b) => `max(${a}, ${b})`, Min: (a, b) => `min(${a}, ${b})` };
+const START: Record<string, number> = { Sum: 0, Prod: 1, Max: -Infinity, Min: Infinity };
+
+/** Whether candidate x (at place p) is to be preferred to a (at place q): the first of equal ones wins. */
+const preferred = (op: string, x: string, p: string, a: string, q: string): string => `${x} ${op === 'ArgMax' ? '>' : '<'} ${a} || (${x} == ${a} && ${p} < ${q})`;
+
+/**
+ * A kernel whose workgroups reduce some results each. Reductions that need the result of another one (a variance, a softmax) come in
+ * later passes over the same elements; members that are as large as the reduced input are written in a last pass.
+ */
+export function reductionKernel(group: Group, layout: Layout): Kernel {
+  const geometry = group.geometry!, { outputs, count } = geometry;
+  const { results, lanes, along } = reductionShape(geometry);
+  const writer = new KernelWriter(layout, group);
+  const reductions = group.members.filter((m) => isReduction(m.node!.op));
+  const names = new Map<Value, string>(), coordinates = reductionCoordinates(geometry);
+  const lines: string[] = [], shared: string[] = [];
+  let operations = 0;
+  const pass = (lead: string, body: (emitter: Emitter) => void): void => {
+    const emitter = writer.emitter((v) => names.get(v), `${lead}v`);
+    body(emitter);
+    operations += emitter.lines.length * group.size;
+    lines.push(`for (var ${PLACE} = lane; ${PLACE} < ${count}; ${PLACE} += ${lanes}) {`, ...emitter.lines, '}');
+  };
+  for (const [level, members] of levels(reductions).entries()) {
+    const sums = members.map((m, k) => ({ m, op: m.node!.op, input: m.node!.inputs[0], sum: `a${level}_${k}`, at: `q${level}_${k}`, isArgument: m.node!.op.startsWith('Arg'), name: `s${level}_${k}` }));
+    for (const s of sums) {
+      const type = s.input.dtype === 'int32' ? 'i32' : 'f32';
+      const start = s.isArgument ? (s.op === 'ArgMax' ? -Infinity : Infinity) : START[s.op];
+      lines.push(`var ${s.sum}: ${type} = ${type === 'i32' && !Number.isFinite(start) ? (start < 0 ? '(-2147483647 - 1)' : '2147483647') : literal(start, s.input.dtype === 'int32' ? 'int32' : 'float32')};`);
+      if (s.isArgument) lines.push(`var ${s.at}: i32 = ${count};`);
+    }
+    pass(`p${level}`, (emitter) => {
+      for (const s of sums) {
+        const x = emitter.element(s.input, coordinates);
+        if (!s.isArgument) emitter.lines.push(`${s.sum} = ${COMBINE[s.op](s.sum, x)};`);
+        else emitter.lines.push(`if (${preferred(s.op, x, PLACE, s.sum, s.at)}) { ${s.sum} = ${x}; ${s.at} = ${PLACE}; }`);
+      }
+    });
+    if (lanes > 1) {
+      for (const s of sums) {
+        shared.push(`var<workgroup> ${s.sum}w: array<${s.input.dtype === 'int32' ? 'i32' : 'f32'}, ${results * lanes}>;`);
+        lines.push(`${s.sum}w[thread] = ${s.sum};`);
+        if (s.isArgument) {
+          shared.push(`var<workgroup> ${s.at}w: array<i32, ${results * lanes}>;`);
+          lines.push(`${s.at}w[thread] = ${s.at};`);
+        }
+      }
+      lines.push('workgroupBarrier();');
+      const stride = along ? 1 : results;
+      for (let half = lanes / 2; half >= 1; half /= 2) {
+        lines.push(`if (lane < ${half}) {`);
+        for (const s of sums) {
+          const mine = `${s.sum}w[thread]`, other = `${s.sum}w[thread + ${half * stride}u]`;
+          if (!s.isArgument) lines.push(`${mine} = ${COMBINE[s.op](mine, other)};`);
+          else lines.push(`if (${preferred(s.op, other, `${s.at}w[thread + ${half * stride}u]`, mine, `${s.at}w[thread]`)}) { ${mine} = ${other}; ${s.at}w[thread] = ${s.at}w[thread + ${half * stride}u]; }`);
+        }
+        lines.push('}', 'workgroupBarrier();');
+      }
+      for (const s of sums) {
+        const from = along ? `result * ${lanes}` : 'result';
+        lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum}w[${from}];`);
+      }
+    } else for (const s of sums) lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum};`);
+    for (const s of sums) names.set(s.m, s.name);
+  }
+  const isElement = (v: Value): boolean => !isReduction(v.node!.op) && sizeOf(v.shape) === group.size && (group.size !== outputs);
+  const elements = group.stores.filter(isElement), single = group.stores.filter((v) => !isElement(v));
+  if (elements.length > 0) {
+    lines.push('if (inside) {');
+    pass('e', (emitter) => {
+      for (const value of elements) writer.write(value, emitter.element(value, homeOf(group, value)), emitter);
+    });
+    lines.push('}');
+  }
+  if (single.length > 0) {
+    const emitter = writer.emitter((v) => names.get(v), 'r');
+    for (const value of single) writer.write(value, emitter.element(value, homeOf(group, value)), emitter);
+    lines.push('if (inside && lane == 0) {', ...emitter.lines, '}');
+  }
+  const { workgroups, number } = workgroupLine(Math.ceil(outputs / results));
+  const body = `${shared.join('\n')}
+@compute @workgroup_size(${results * lanes}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+let result = i32(thread) ${along ? `/ ${lanes}` : `% ${results}`};
+let lane = i32(thread) ${along ? `% ${lanes}` : `/ ${results}`};
+let here = ${number} * ${results} + result;
+let inside = here < ${outputs};
+let ${OUTPUT} = min(here, ${outputs - 1});
+${lines.join('\n')}
+}`;
+  return writer.kernel('reduction', labelOf(group), body, workgroups, operations);
+}
+
+/** Reductions in the passes in which they can be taken: those that need no other first. */
+function levels(reductions: readonly Value[]): Value[][] {
+  const members = new Set(reductions), level = new Map<Value, number>();
+  const seen = new Map<Value, number>();
+  const needed = (v: Value): number => {
+    if (members.has(v)) return level.get(v)! + 1;
+    const known = seen.get(v);
+    if (known !== undefined) return known;
+    const most = v.node ? Math.max(0, ...v.node.inputs.map(needed)) : 0;
+    seen.set(v, most);
+    return most;
+  };
+  const passes: Value[][] = [];
+  for (const v of reductions) {
+    const l = needed(v.node!.inputs[0]);
+    level.set(v, l);
+    (passes[l] ??= []).push(v);
+  }
+  return passes;
+}
