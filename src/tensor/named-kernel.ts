@@ -85,8 +85,9 @@ function registerGradient<In extends string, A extends Attributes>(definition: K
  */
 export function withoutGradient(f: (...inputs: Tensor[]) => Tensor, inputs: Tensor[]): Tensor {
   const op = tf.customGrad((...args) => {
-    const xs = args.slice(0, inputs.length) as Tensor[];
-    return { value: f(...xs), gradFunc: () => xs.map((x) => tf.zerosLike(x)) };
+    const xs = args.slice(0, inputs.length) as Tensor[], save = args[inputs.length] as unknown as (kept: Tensor[]) => void;
+    save(xs); // a tensor that is not saved may be gone when the gradient is computed
+    return { value: f(...xs), gradFunc: (_dy: Tensor, saved: Tensor[]) => saved.map((x) => tf.zerosLike(x)) };
   });
   return op(...inputs);
 }
