@@ -2,34 +2,9 @@ import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { tf, type Tensor } from './tf.js';
 import { convolutionInfo, poolingInfo } from './shape-rules.js';
 import { sizeOf } from './parameters.js';
-
-type Tensors = Record<string, Tensor>;
-type Attrs = Record<string, unknown>;
-type KernelFunction = NonNullable<ReturnType<typeof tf.getKernel>>['kernelFunc'];
+import { LOWEST, callKernel as call, region, replaceKernel, type Attrs, type Kernel, type Tensors } from './replace-kernel.js';
 
 const WASM = 'wasm';
-const LOWEST = -3.4e38; // below every pixel, and finite: 0 * LOWEST is no NaN
-
-/** Calls the kernel that was there before. */
-const call = (kernel: KernelFunction | undefined, inputs: Tensors, attributes: Attrs): Tensor =>
-  tf.engine().makeTensorFromTensorInfo(kernel!({ inputs: inputs as never, backend: tf.backend(), attrs: attributes as never }) as tf.TensorInfo);
-
-/** Puts a composite in the place of a kernel of the wasm backend (or where it has none). It may ask for the one that was there. */
-function replaceKernel(kernelName: string, make: (original: KernelFunction | undefined) => (inputs: Tensors, attributes: Attrs) => Tensor): void {
-  const original = tf.getKernel(kernelName, WASM);
-  const compute = make(original?.kernelFunc);
-  if (original) tf.unregisterKernel(kernelName, WASM);
-  tf.registerKernel({ ...original, kernelName, backendName: WASM, kernelFunc: ({ inputs, attrs }) => tf.tidy(() => compute(inputs as unknown as Tensors, attrs as unknown as Attrs)) as tf.TensorInfo });
-}
-
-/** Rows `top` to `top + height` and columns `left` to `left + width` of x [B, H, W, C]; what lies outside of x is `fill`. */
-function region(x: Tensor, [top, left]: number[], [height, width]: number[], fill = 0): Tensor {
-  const [B, H, W, C] = x.shape as [number, number, number, number];
-  const [y0, x0, y1, x1] = [Math.max(0, top), Math.max(0, left), Math.min(H, top + height), Math.min(W, left + width)];
-  const inner = y0 === 0 && x0 === 0 && y1 === H && x1 === W ? x : tf.slice(x, [0, y0, x0, 0], [B, y1 - y0, x1 - x0, C]);
-  const margins: [number, number][] = [[0, 0], [y0 - top, top + height - y1], [x0 - left, left + width - x1], [0, 0]];
-  return margins.flat().every((m) => m === 0) ? inner : tf.pad(inner, margins, fill);
-}
 
 /** x [B, H, W, C] with sh - 1 zero rows after each row and sw - 1 zero columns after each column. */
 function spread(x: Tensor, sh: number, sw: number): Tensor {
@@ -95,7 +70,7 @@ interface WasmInternals {
  * wasm's own matrix product is fast for two matrices as they stand (36 GFLOP/s at 512) and slow for transposed (1 to 3 GFLOP/s) or
  * batched ones: transposed operands are transposed first, and a batch is a row of products over views of its memory.
  */
-const matrixProduct = (original: KernelFunction | undefined) => ({ a, b }: Tensors, { transposeA, transposeB }: Attrs): Tensor => {
+const matrixProduct = (original: Kernel) => ({ a, b }: Tensors, { transposeA, transposeB }: Attrs): Tensor => {
   const swap = (t: Tensor): Tensor => tf.transpose(t, t.shape.map((_, i) => (i === t.rank - 1 ? i - 1 : i === t.rank - 2 ? i + 1 : i)));
   const A = transposeA ? swap(a) : a, B = transposeB ? swap(b) : b;
   const batches = sizeOf(A.shape.slice(0, -2)), backend = tf.backend() as BackendWasm;
@@ -115,16 +90,16 @@ const matrixProduct = (original: KernelFunction | undefined) => ({ a, b }: Tenso
 };
 
 /** wasm's kernel takes integers for floats. */
-const clip = (original: KernelFunction | undefined) => ({ x }: Tensors, attrs: Attrs): Tensor => (x.dtype === 'float32' ? call(original, { x }, attrs) : tf.cast(call(original, { x: tf.cast(x, 'float32') }, attrs), x.dtype));
+const clip = (original: Kernel) => ({ x }: Tensors, attrs: Attrs): Tensor => (x.dtype === 'float32' ? call(original, { x }, attrs) : tf.cast(call(original, { x: tf.cast(x, 'float32') }, attrs), x.dtype));
 
 /** wasm's kernel makes other numbers than 0 and 1 of truths. */
-const cast = (original: KernelFunction | undefined) => ({ x }: Tensors, attrs: Attrs): Tensor => {
+const cast = (original: Kernel) => ({ x }: Tensors, attrs: Attrs): Tensor => {
   if (attrs.dtype === 'bool' && x.dtype !== 'bool') return tf.notEqual(x, tf.scalar(0, x.dtype));
   return call(original, { x }, attrs);
 };
 
 /** wasm's kernel writes integers into floats. */
-const oneHot = (original: KernelFunction | undefined) => ({ indices }: Tensors, { depth, onValue, offValue, dtype }: Attrs): Tensor => {
+const oneHot = (original: Kernel) => ({ indices }: Tensors, { depth, onValue, offValue, dtype }: Attrs): Tensor => {
   const [on, off] = [onValue as number, offValue as number];
   if (dtype !== 'float32') return call(original, { indices }, { depth, onValue, offValue, dtype });
   return tf.add(tf.mul(tf.cast(call(original, { indices }, { depth, onValue: 1, offValue: 0, dtype: 'int32' }), 'float32'), on - off), off);
@@ -139,12 +114,12 @@ const oneHot = (original: KernelFunction | undefined) => ({ indices }: Tensors, 
  * nothing else ran; beside other work, where its threads wait for each other by spinning, 0.75 to 9 s instead of 0.7 to 5 s.
  */
 export function registerWasmKernels(): void {
-  replaceKernel('Conv2DBackpropFilter', () => convolutionFilterGradient);
-  replaceKernel('Conv2DBackpropInput', () => convolutionInputGradient);
-  replaceKernel('MaxPoolGrad', () => maxPoolGradient);
-  replaceKernel('UnsortedSegmentSum', () => segmentSum);
-  replaceKernel('BatchMatMul', matrixProduct);
-  replaceKernel('ClipByValue', clip);
-  replaceKernel('Cast', cast);
-  replaceKernel('OneHot', oneHot);
+  replaceKernel(WASM, 'Conv2DBackpropFilter', () => convolutionFilterGradient);
+  replaceKernel(WASM, 'Conv2DBackpropInput', () => convolutionInputGradient);
+  replaceKernel(WASM, 'MaxPoolGrad', () => maxPoolGradient);
+  replaceKernel(WASM, 'UnsortedSegmentSum', () => segmentSum);
+  replaceKernel(WASM, 'BatchMatMul', matrixProduct);
+  replaceKernel(WASM, 'ClipByValue', clip);
+  replaceKernel(WASM, 'Cast', cast);
+  replaceKernel(WASM, 'OneHot', oneHot);
 }

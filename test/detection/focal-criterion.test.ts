@@ -9,6 +9,7 @@ import { setCriterion } from '../../src/detection/set-criterion.js';
 import { useBackend } from '../../src/tensor/backend.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { magnitude, readSmcaFixture, tensorOf, worstDifference } from '../models/fixture.js';
+import { backends } from '../tensor/backends.js';
 import { compiled, difference, draw, eagerly, withGradients, type Given } from '../tensor/compiled.js';
 
 const value = (x: Tensor): number => x.dataSync()[0];
@@ -21,7 +22,7 @@ test.serial('focal loss by hand: alpha (1 - p)^2 of the cross-entropy where it i
   sigmoidFocalLoss(logits, wanted).dataSync().forEach((v, i) => t.true(Math.abs(v - hand[i]) < 1e-6, `${i}: ${v}`));
 });
 
-for (const backend of ['wasm', 'cpu'] as const) {
+for (const backend of backends) {
   test.serial(`focal loss and its gradient are those of torchvision, at 0 and for logits of 80 too (${backend})`, async (t) => {
     await useBackend(backend);
     const { logits, wanted, loss, dLogits } = readSmcaFixture().focal, w = tensorOf(wanted);
@@ -44,7 +45,7 @@ test.serial('criterion by hand: one layer, one image, two queries, one box', asy
   near(total, 2 * (there + 3 * notThere));
 });
 
-for (const backend of ['wasm', 'cpu'] as const) {
+for (const backend of backends) {
   test.serial(`cost, matching, loss and gradients are those of PyTorch with scipy's matching (${backend})`, async (t) => {
     await useBackend(backend);
     const { labels, targets, cost, total, terms, found, ...wanted } = readSmcaFixture().smca;

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { gaussianLogPrior } from '../../src/models/gaussian-modulation.js';
 import { useBackend } from '../../src/tensor/backend.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
+import { backends } from '../tensor/backends.js';
 import { compiled, difference, draw, eagerly, withGradients } from '../tensor/compiled.js';
 import { readSmcaFixture, tensorOf, worstDifference } from './fixture.js';
 
@@ -31,7 +32,7 @@ test.serial('it is never above 0, highest at the nearest cell, and the product o
   t.pass();
 });
 
-for (const backend of ['wasm', 'cpu'] as const) {
+for (const backend of backends) {
   test.serial(`values and gradients on a 3 x 5 grid are those of PyTorch (${backend})`, async (t) => {
     await useBackend(backend);
     const { height, width, centres, scales, y, dy, dCentres, dScales } = readSmcaFixture().modulation;

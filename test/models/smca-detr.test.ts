@@ -15,12 +15,13 @@ import { sizeOf, toTensors, type Parameters } from '../../src/tensor/parameters.
 import { RandomStream } from '../../src/tensor/random.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { magnitude, readSmcaFixture, tensorOf, valuesOf, worstDifference } from './fixture.js';
+import { backends } from '../tensor/backends.js';
 
 const smoke = modelOf('smoke', 'smca-detr');
 const noise = (count: number, seed: number): Tensor => tf.randomNormal([count, 64, 64, 3], 0, 1, 'float32', seed);
 const farthest = (a: Tensor, b: Tensor): number => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0];
 
-for (const backend of ['wasm', 'cpu'] as const) {
+for (const backend of backends) {
   test.serial(`the whole small SMCA-DETR, its loss and the gradients of its parameters are PyTorch's (${backend})`, async (t) => {
     await useBackend(backend);
     const { settings, parameters, images, labels, targets, logits, boxes, memory, total, gradients } = readSmcaFixture().smca;

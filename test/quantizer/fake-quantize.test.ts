@@ -3,15 +3,15 @@ import test from 'ava';
 import fc from 'fast-check';
 import { fakeQuantizeActivation, fakeQuantizeWeight, gradientScale, type FakeQuantizeAttributes } from '../../src/quantizer/fake-quantize.js';
 import { levels } from '../../src/quantizer/levels.js';
-import { useBackend, type EagerBackend } from '../../src/tensor/backend.js';
+import { useBackend } from '../../src/tensor/backend.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
+import { backends } from '../tensor/backends.js';
 
 interface Case {
   name: string; shape: number[]; axis: number; bits: number; signed: boolean; withOffset: boolean;
   x: number[]; scale: number[]; offset: number[]; dy: number[]; y: number[]; dx: number[]; dScale: number[]; dOffset: number[];
 }
 const fixture = JSON.parse(readFileSync('test/fixtures/lsq-plus.json', 'utf8')) as { cases: Case[] };
-const backends: EagerBackend[] = ['wasm', 'cpu'];
 const perTensor = (bits: number, g = 1): FakeQuantizeAttributes => ({ ...levels(bits), axis: 0, gradientScale: g });
 const numbers = (t: Tensor): number[] => [...t.dataSync()];
 const farthest = (a: ArrayLike<number>, b: ArrayLike<number>): number => {

@@ -9,12 +9,12 @@ import { quantizeOperand } from '../../src/quantizer/quantize.js';
 import { conv2d } from '../../src/quantizer/quantized-convolution.js';
 import { linear } from '../../src/quantizer/quantized-linear.js';
 import { UserError } from '../../src/errors.js';
-import { useBackend, type EagerBackend } from '../../src/tensor/backend.js';
+import { useBackend } from '../../src/tensor/backend.js';
 import { sizeOf, toTensors, type ArrayValue, type ParameterValues } from '../../src/tensor/parameters.js';
 import { RandomStream } from '../../src/tensor/random.js';
 import { tf } from '../../src/tensor/tf.js';
+import { backends } from '../tensor/backends.js';
 
-const backends: EagerBackend[] = ['wasm', 'cpu'];
 const random = (stream: RandomStream, shape: number[], of = (r: RandomStream) => r.normal()): ArrayValue => ({ shape, data: Float32Array.from({ length: sizeOf(shape) }, () => of(stream)) });
 const toTensor = (v: ArrayValue) => tf.tensor(v.data, [...v.shape]);
 const farthest = (a: ArrayLike<number>, b: ArrayLike<number>): number => (a.length === b.length ? Array.from(a).reduce((most, v, i) => Math.max(most, Math.abs(v - b[i])), 0) : Infinity);

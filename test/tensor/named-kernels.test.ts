@@ -10,6 +10,7 @@ import { linearAssignment } from '../../src/tensor/linear-assignment.js';
 import { namedKernels } from '../../src/tensor/named-kernel.js';
 import { split } from '../../src/tensor/split.js';
 import { trace } from '../../src/tensor/trace.js';
+import { comparedBackends } from './backends.js';
 import { compiled, difference, draw, eagerly, withGradients, type Comparison, type Given } from './compiled.js';
 import { kernelCounts } from './kernel-counts.js';
 
@@ -48,12 +49,14 @@ test('every named kernel of src is used by a case here', async (t) => {
 });
 
 for (const [name, c] of Object.entries(cases)) {
-  test.serial(`${name}: the same on the cpu backend, on wasm and compiled, values and gradients`, async (t) => {
+  test.serial(`${name}: the same on the cpu backend, on ${comparedBackends.join(', ')} and compiled, values and gradients`, async (t) => {
     const f = withGradients(c), inputs = draw(c.inputs);
     await useBackend('cpu');
     const wanted = eagerly(f, inputs);
     t.is(difference((await compiled(f, inputs)).results, wanted, 2e-5), undefined, 'compiled');
-    await useBackend('wasm');
-    t.is(difference(eagerly(f, inputs), wanted, 2e-5), undefined, 'wasm');
+    for (const backend of comparedBackends) {
+      await useBackend(backend);
+      t.is(difference(eagerly(f, inputs), wanted, 2e-5), undefined, backend);
+    }
   });
 }

@@ -4,6 +4,7 @@ import { batchNorm } from '../../src/tensor/batch-norm.js';
 import { layerNorm } from '../../src/tensor/layer-norm.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { readDetrFixture, tensorOf, worstDifference } from '../models/fixture.js';
+import { backends } from './backends.js';
 
 test.serial('layer norm by hand: (1, 3) becomes (-1, 1), scaled and shifted', async (t) => {
   await useBackend('cpu');
@@ -21,7 +22,7 @@ const layerOf = (x: Tensor, w: Tensor, b: Tensor): Tensor => layerNorm(x, w, b);
 const batchOf = (x: Tensor, w: Tensor, b: Tensor): Tensor => batchNorm(x, w, b).y;
 for (const [name, key, f] of [['layer norm', 'layerNorm', layerOf], ['batch norm', 'batchNorm', batchOf]] as const) {
   test.serial(`${name}: values and gradients are PyTorch's`, async (t) => {
-    for (const backend of ['cpu', 'wasm'] as const) {
+    for (const backend of backends) {
       await useBackend(backend);
       const given = readDetrFixture()[key];
       const [x, weight, bias, dy] = [given.x, given.weight, given.bias, given.dy].map(tensorOf);

@@ -6,6 +6,7 @@ import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
 import { adamW } from '../../src/tensor/adamw.js';
 import { clipGradientNorm } from '../../src/training/gradient-clipping.js';
 import { learningRateFactor } from '../../src/training/schedule.js';
+import { backends } from '../tensor/backends.js';
 
 test.serial('the first step by hand: a gradient of any size moves a parameter by the learning rate, against its sign', async (t) => {
   await useBackend('wasm');
@@ -42,7 +43,7 @@ interface Fixture {
 const fixture = JSON.parse(readFileSync('test/fixtures/optimizer.json', 'utf8')) as Fixture;
 const keys = ['w', 'b'] as const;
 
-for (const backend of ['wasm', 'cpu'] as const) {
+for (const backend of backends) {
   test.serial(`${backend}: 20 clipped steps equal torch.optim.AdamW's (torch 2.15.0)`, async (t) => {
     await useBackend(backend);
     const { groups, start, maxNorm } = fixture;
