@@ -10,6 +10,7 @@ import { useBackend } from '../tensor/backend.js';
 import { compileStep } from '../tensor/compile-step.js';
 import { ENGINES, chooseEngine, findEngine } from '../tensor/engine.js';
 import { channelBlock } from '../tensor/onnx-engine.js';
+import { TENSORFLOW_PACKAGES, loadTensorFlow } from '../tensor/tensorflow.js';
 import { tf } from '../tensor/tf.js';
 
 /** One thing that was looked at. `needed`: training is impossible where it fails; `optional`: something else is, and `found` says what. */
@@ -82,21 +83,31 @@ async function engines(): Promise<Finding[]> {
   return [...lines, await check('training', 'needed', trainTiny), block];
 }
 
+/** What notebooks and calibration compute with, step by step. */
 async function eagerBackends(): Promise<Finding[]> {
   const wasm = await check('tfjs wasm', 'optional', async () => {
     await useBackend('wasm');
-    return `${tf.version_core}${(await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) ? ', SIMD' : ', without SIMD (slower)'}, one thread: notebooks compute eagerly with it`;
+    return `${tf.version_core}${(await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT')) ? ', SIMD' : ', without SIMD (slower)'}, one thread`;
   });
   const cpu = await check('tfjs cpu', 'optional', async () => {
     await useBackend('cpu');
     return `${tf.version_core}: tests check gradients with it`;
   });
-  const native = ['@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu'].map((name): Finding => {
-    const version = installedVersion(name);
-    const needs = name.endsWith('gpu') ? 'libtensorflow 2.9.1, CUDA 11.2 and cuDNN 8.1' : 'libtensorflow 2.9.1';
-    return { name, kind: 'information', ok: true, found: version ?? `not installed and not needed (it would need ${needs} and Node 22 or older)` };
+  const eager = await check('eager', 'needed', async () => {
+    const forced = process.env.QDETR_BACKEND;
+    return `notebooks and calibration compute on ${await useBackend()} (QDETR_BACKEND ${forced ? `is ${forced}` : 'is not set: tensorflow where it loads, else wasm'})`;
   });
-  return [wasm, cpu, ...native];
+  return [wasm, cpu, tensorFlow(), eager];
+}
+
+/** Which package of TensorFlow loaded, or why none did. */
+function tensorFlow(): Finding {
+  const { loaded, reasons } = loadTensorFlow(), name = 'tensorflow';
+  const broken = TENSORFLOW_PACKAGES.filter((one) => reasons[one] !== undefined && installedVersion(one)).map((one) => `${one} does not load: ${reasons[one]}`);
+  if (!loaded && broken.length === 0) return { name, kind: 'information', ok: true, found: 'not installed and not needed (the README, TensorFlow, says how to install it)' };
+  const noGpu = loaded?.package.endsWith('gpu') && loaded.device === 'CPU' ? ', for it found no GPU that it can use: TF_CPP_MIN_LOG_LEVEL=0 makes it say why' : '';
+  const used = loaded ? [`libtensorflow ${loaded.version} from ${loaded.package}, on the ${loaded.device}${noGpu}`] : [];
+  return { name, kind: 'optional', ok: loaded !== undefined, found: [...used, ...broken].join('; ') };
 }
 
 /** Version and a use of each library that pictures need. */

@@ -60,13 +60,14 @@ export function cellName(notebook: { cells: readonly { source: string | string[]
 
 /**
  * Executes all code cells of a notebook in a process of its own and returns the notebook with fresh outputs, numbered
- * from 1, without times: what it holds depends on its cells, src and data only.
+ * from 1, without times: what it holds depends on its cells, src and data only (and on QDETR_BACKEND where that is set: the outputs
+ * that are committed are wasm's).
  * @param smoke runs it at its smoke size (QDETR_SMOKE=1)
  * @throws UserError naming notebook, cell and error when a cell fails or its process dies.
  */
 export function runNotebook(file: string, { smoke = false, onCell = (_index: number) => {} } = {}): Promise<Notebook> {
   const notebook = readNotebook(file);
-  const child = fork(RUNNER, [file], { execArgv: [], env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', QDETR_HEADLESS: '1', QDETR_SMOKE: smoke ? '1' : '' }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const child = fork(RUNNER, [file], { execArgv: [], env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', QDETR_HEADLESS: '1', QDETR_SMOKE: smoke ? '1' : '', QDETR_BACKEND: process.env.QDETR_BACKEND || 'wasm' }, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   let stray = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (stray = (stray + chunk.toString()).slice(-4000)));
 

@@ -30,11 +30,11 @@ const rounded = (value: number): number => Number(value.toPrecision(DIGITS));
 
 /**
  * Distributions of the co-attention's queries in each decoder layer over some images (Fig. 2.8): as the quantizer sees them, real-valued
- * or not and, where there is a distribution alignment, before it. Runs eagerly on the wasm backend.
+ * or not and, where there is a distribution alignment, before it. Runs eagerly.
  * @param count images, the first ones of `dataset`
  */
 export async function observeQueries({ parameters, settings, quantization }: ObservedDetector, dataset: DetectionDataset, count = 32): Promise<QueryHistogram[]> {
-  await useBackend('wasm');
+  await useBackend();
   const heard = new Map<string, ArrayValue>();
   const tensors = toTensors(parameters);
   try {
@@ -81,11 +81,11 @@ function levelsOf(name: string, parameters: ParameterValues, quantization: Quant
 /**
  * Attention maps of the last decoder layer for the largest object of some images (Fig. 2.9). Of each image the query that detects the
  * object best is observed: the one with the largest sum of the class's probability and the box's intersection over union, for queries
- * of two models need not have the same slots. Runs eagerly on the wasm backend.
+ * of two models need not have the same slots. Runs eagerly.
  * @param indices which images of `dataset`; images without objects are left out
  */
 export async function observeAttention({ parameters, settings, quantization }: ObservedDetector, dataset: DetectionDataset, indices: readonly number[]): Promise<{ attention: AttentionMaps[]; pictures: ObservedPicture[] }> {
-  await useBackend('wasm');
+  await useBackend();
   const tensors = toTensors(parameters), side = featureSize(settings);
   const output = tf.tidy(() => {
     const { logits, boxes, coAttention } = detector(tensors, imageTensor(dataset, indices), settings, quantization);

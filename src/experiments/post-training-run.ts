@@ -27,7 +27,7 @@ export function postTrainingRun({ experiment, method, bits, artefact, family, sc
     protocol: { model, startsFrom: own.id, sizes, scope: 'post-training', groups, quantizer, preset },
     dataHashes: Object.values(data).map((d: DetectorData['val']) => d.dataHash),
     measure: async () => {
-      await useBackend('wasm');
+      await useBackend();
       const tensors = toTensors(own.parameters);
       const found = postTrainingQuantize(quantizer, own.parameters, calibrationBatches(data.train, training.seed), observedForward(tensors, model, realValued), policy);
       tf.dispose(tensors);

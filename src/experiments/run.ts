@@ -1,6 +1,7 @@
 import { availableParallelism, cpus } from 'node:os';
 import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { eagerSuffix } from '../tensor/backend.js';
 import { chooseEngine } from '../tensor/engine.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { loadCheckpoint, saveCheckpoint } from '../training/checkpoint.js';
@@ -76,7 +77,7 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
     dataHash: sha256(run.dataHashes.join(' ')),
     sourceHash: sourceHash(),
     lockHash: lockHash(),
-    engine: { name: engine.name, version: engine.version ?? 'unknown' },
+    engine: { name: engine.name, version: `${engine.version ?? 'unknown'}${eagerSuffix()}` },
   };
   const id = runId(identity), wantedFolder = runFolder(id, root);
   if (fresh) discardRun(wantedFolder);

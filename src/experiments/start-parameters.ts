@@ -41,7 +41,7 @@ export type CalibrationPass = (parameters: ParameterValues, quantization: Quanti
 /** See {@link CalibrationPass}. */
 export function calibrationPass(model: DetectorSettings, dataset: DetectionDataset, seed: number): CalibrationPass {
   return async (values, quantization, observe) => {
-    await useBackend('wasm');
+    await useBackend();
     const parameters = toTensors(values);
     const forward = observedForward(parameters, model, quantization);
     try {
