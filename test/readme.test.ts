@@ -71,6 +71,10 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   'git checkout figures': { why: 'it would undo what the tests run in', needs: ['figures/table-2.2.md'] },
   'npm run typecheck': { file: 'test/run.ts', holds: /typescript\/bin\/tsc', '--noEmit'/ },
   'npm run lint': { file: 'test/run.ts', holds: /eslint\/bin\/eslint\.js/ },
+  'npm install --no-save @tensorflow/tfjs-node-gpu@4.22.0': { why: 'it downloads a library, and needs an NVIDIA GPU', needs: ['src/tensor/tensorflow.ts'] },
+  'npm install --no-save @tensorflow/tfjs-node@4.22.0': { why: 'it downloads a library, and would change the packages under the running tests', needs: ['src/tensor/tensorflow.ts'] },
+  'QDETR_BACKEND=tensorflow npx qdetr notebooks --smoke notebooks/01-quantizer.ipynb': { why: 'it needs an optional package; test/notebooks/committed.test.ts runs the notebook on wasm', needs: ['notebooks/01-quantizer.ipynb'] },
+  'bash src/tensor/tensorflow/build-binding.sh': { why: 'it would change the packages under the running tests', needs: ['src/tensor/tensorflow/build-binding.sh'] },
   'npx qdetr --help': { run: '--help', prints: /^Usage: qdetr / },
   'npx qdetr doctor': { file: 'test/cli/doctor.test.ts', holds: /'doctor', \.\.\.args/ },
   'QDETR_ENGINE=onnxruntime-web npx qdetr doctor': { run: 'doctor', environment: { QDETR_ENGINE: 'onnxruntime-web' }, prints: /onnxruntime-node +\S+ \(not chosen: QDETR_ENGINE is onnxruntime-web\)\n. onnxruntime-web +\S+ \(chosen\)/ },
@@ -180,7 +184,7 @@ test.serial('a command with an option that is gone is caught', async (t) => {
 test('npm scripts on the pages are there, and so are the files that they run', (t) => {
   for (const command of onPages) {
     const [npm, word, name] = command.split(' ');
-    if (npm !== 'npm' || word === 'ci') continue;
+    if (npm !== 'npm' || word === 'ci' || word === 'install') continue;
     const script = scripts[word === 'run' ? name : word];
     t.truthy(script, command);
     for (const file of script.split(' ').filter((part) => part.includes('/'))) t.true(existsSync(file), `${command}: ${file}`);
