@@ -1,4 +1,5 @@
 import { UserError, messageOf } from '../../errors.js';
+import type { PlanLimits } from './kernel.js';
 
 /** An adapter: a graphics processor with its driver, or a program that acts as one. */
 export interface AdapterDescription {
@@ -12,13 +13,9 @@ export interface AdapterDescription {
 }
 
 /** A device that kernels run on. */
-export interface GpuDevice {
+export interface GpuDevice extends PlanLimits {
   device: GPUDevice;
   adapter: AdapterDescription;
-  /** Storage buffers that one kernel may bind. */
-  buffers: number;
-  /** Alignment of a binding's offset, in bytes. */
-  alignment: number;
 }
 
 /** What a software adapter calls itself (Mesa's lavapipe, SwiftShader, Windows' WARP). */
@@ -72,5 +69,5 @@ export async function openDevice({ software = false }: { software?: boolean } = 
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[],
     requiredLimits: { ...Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])), minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment },
   });
-  return { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment };
+  return { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, isSoftware: description.isSoftware };
 }

@@ -36,12 +36,32 @@ export interface Kernel {
 
 const STORED_TYPE: Record<DataType, string> = { float32: 'f32', int32: 'i32', bool: 'u32' };
 
+/** Tiles of a matrix product: a workgroup computes rows x columns, `inner` of the sum at a time, a thread `height` x `width` of it. */
+export interface Tiles {
+  rows: number;
+  columns: number;
+  inner: number;
+  height: number;
+  width: number;
+}
+
+/** What the plan needs to know of a device. */
+export interface PlanLimits {
+  /** Storage buffers that one kernel may bind. */
+  buffers: number;
+  /** Alignment of a binding's offset, in bytes. */
+  alignment: number;
+  /** The adapter computes on the processor. Its compiler takes seconds over tiled products, so that theirs are plain loops. */
+  isSoftware?: boolean;
+  /** Tiles of all matrix products; left out: by their sizes. */
+  tiles?: Tiles;
+}
+
 /** What kernels are written with: where values lie, and how buffers are bound. */
 export interface Layout {
   fusion: Fusion;
   placementOf: (value: Value) => Placement;
-  /** Alignment of a binding's offset, in bytes. */
-  alignment: number;
+  limits: PlanLimits;
 }
 
 /** Gathers the bindings of one kernel and writes the accesses to them. */
@@ -54,7 +74,7 @@ export class KernelWriter {
   /** `name[index]` of the place where a value lies. */
   access(value: Value, index: Index, emitter: Emitter, writes: boolean): string {
     const { buffer, offset, elements } = this.layout.placementOf(value);
-    const aligned = Math.floor((offset * 4) / this.layout.alignment) * this.layout.alignment, first = offset - aligned / 4;
+    const aligned = Math.floor((offset * 4) / this.layout.limits.alignment) * this.layout.limits.alignment, first = offset - aligned / 4;
     let binding = this.bindings.find((b) => b.buffer === buffer && b.offset === aligned && b.type === STORED_TYPE[value.dtype]);
     if (!binding) this.bindings.push((binding = { buffer, offset: aligned, bytes: 0, writes, name: `b${this.bindings.length}`, type: STORED_TYPE[value.dtype] }));
     binding.bytes = Math.max(binding.bytes, (first + elements) * 4);

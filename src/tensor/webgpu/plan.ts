@@ -1,20 +1,12 @@
 import { elementsOf } from '../graph-builder.js';
-import type { Graph, TypedArray, Value } from '../graph.js';
+import { newNode, type Graph, type TypedArray, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { ASSEMBLE, Fusion, assembleConcatenations } from './fusion.js';
-import type { Kernel, Layout, Placement } from './kernel.js';
+import type { Kernel, Layout, Placement, PlanLimits } from './kernel.js';
 import { mapKernel } from './map-kernel.js';
 import { toPrimitives } from './primitives.js';
 import { productKernel } from './product-kernel.js';
 import { reductionKernel } from './reduction-kernel.js';
-
-/** What the plan needs to know of a device. */
-export interface PlanLimits {
-  /** Storage buffers that one kernel may bind. */
-  buffers: number;
-  /** Alignment of a binding's offset, in bytes. */
-  alignment: number;
-}
 
 /** The least that every WebGPU device takes. */
 export const LEAST_LIMITS: PlanLimits = { buffers: 8, alignment: 256 };
@@ -70,12 +62,24 @@ class Arena {
   }
 }
 
+/** Inputs that a step passes on as they are become copies, so that every result is written by a kernel. */
+function copyPassedOn(graph: Graph): Graph {
+  const nodes = [...graph.nodes], outputs = new Map(graph.outputs);
+  for (const [name, value] of graph.outputs) {
+    if (value.node || value.constant !== undefined) continue;
+    const copy = newNode('Identity', { x: value }, {}, [{ shape: value.shape, dtype: value.dtype }]);
+    nodes.push(copy);
+    outputs.set(name, copy.outputs[0]);
+  }
+  return { ...graph, nodes, outputs };
+}
+
 /**
  * Plans a traced step for WebGPU: primitives, fused groups, memory by lifetime, one program for each kernel.
  * @throws for a kernel that can't be planned, naming it.
  */
 export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Plan {
-  const graph = assembleConcatenations(toPrimitives(traced));
+  const graph = copyPassedOn(assembleConcatenations(toPrimitives(traced)));
   const fusion = new Fusion(graph, limits);
   const arena = new Arena(), places = new Map<Value, Placement>();
   const inputs = new Map<string, Placement>(), constants: Plan['constants'] = [];
@@ -131,7 +135,7 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
     const { buffer, offset } = placementOf(base);
     return { buffer, offset: offset + fusion.offsetOf(value), elements: sizeOf(value.shape) };
   };
-  const layout: Layout = { fusion, placementOf, alignment: limits.alignment };
+  const layout: Layout = { fusion, placementOf, limits };
   const kernels = fusion.groups.map((group, at) => {
     for (const value of group.stores) place(value);
     const kernel = group.kind === 'map' ? mapKernel(group, layout) : group.kind === 'reduction' ? reductionKernel(group, layout) : productKernel(group, layout);

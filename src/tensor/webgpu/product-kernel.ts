@@ -1,17 +1,8 @@
 import { inputOf, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { BATCH, COLUMN, ROW, homeOf, type Group } from './fusion.js';
-import { KernelWriter, labelOf, type Kernel, type Layout } from './kernel.js';
+import { KernelWriter, labelOf, workgroupLine, type Kernel, type Layout, type Tiles } from './kernel.js';
 import { unflatten, variableIndex, type Index } from './index-algebra.js';
-
-/** Tiles of a matrix product: a workgroup computes rows x columns, `inner` of the sum at a time, a thread `height` x `width` of it. */
-export interface Tiles {
-  rows: number;
-  columns: number;
-  inner: number;
-  height: number;
-  width: number;
-}
 
 const LARGE: Tiles = { rows: 128, columns: 128, inner: 8, height: 8, width: 8 };
 const MEDIUM: Tiles = { rows: 64, columns: 64, inner: 16, height: 4, width: 4 };
@@ -35,7 +26,7 @@ export function productKernel(group: Group, layout: Layout): Kernel {
   const [M, N] = out.shape.slice(-2), batch = out.shape.slice(0, -2), P = sizeOf(batch);
   const transposeA = Boolean(node.attributes.transposeA), transposeB = Boolean(node.attributes.transposeB);
   const K = transposeA ? a.shape[a.shape.length - 2] : a.shape[a.shape.length - 1];
-  const t = tilesFor(P, M, N), across = t.columns / t.width, threads = across * (t.rows / t.height);
+  const t = layout.limits.tiles ?? tilesFor(P, M, N), across = t.columns / t.width, threads = across * (t.rows / t.height);
   const writer = new KernelWriter(layout, group);
   const p = unflatten(variableIndex(BATCH, P), batch), m = variableIndex(ROW, M), n = variableIndex(COLUMN, N), k = variableIndex(INNER, K);
   const loader = (name: string, v: Value, outer: Index, swapped: boolean): { text: string; alongInner: boolean } => {
@@ -50,6 +41,21 @@ export function productKernel(group: Group, layout: Layout): Kernel {
   const A = loader('A', a, m, transposeA), B = loader('B', b, n, !transposeB);
   const epilogue = writer.emitter((v) => (v === out ? 'sum' : undefined));
   for (const value of group.stores) writer.write(value, epilogue.element(value, homeOf(group, value)), epilogue);
+
+  if (layout.limits.isSoftware && !layout.limits.tiles) {
+    const { workgroups, number } = workgroupLine(Math.ceil((P * M * N) / 64));
+    const body = `${A.text}
+${B.text}
+@compute @workgroup_size(64) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+let element = ${number} * 64 + i32(thread);
+if (element >= ${P * M * N}) { return; }
+let ${COLUMN} = element % ${N}; let ${ROW} = (element / ${N}) % ${M}; let ${BATCH} = element / ${M * N};
+var sum = 0.0f;
+for (var ${INNER} = 0; ${INNER} < ${K}; ${INNER}++) { sum += loadA(${BATCH}, ${ROW}, ${INNER}) * loadB(${BATCH}, ${COLUMN}, ${INNER}); }
+${epilogue.lines.join('\n')}
+}`;
+    return writer.kernel('product', labelOf(group), body, workgroups, 2 * P * M * N * K);
+  }
 
   /** Statements that fetch one thread's part of a tile into registers, and that put it into shared memory. */
   const tile = (name: 'A' | 'B', size: number, limit: number, origin: string, alongInner: boolean): { fetch: string[]; put: string[] } => {

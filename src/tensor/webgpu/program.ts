@@ -3,6 +3,9 @@ import type { GpuDevice } from './adapter.js';
 import type { Placement } from './kernel.js';
 import type { Plan } from './plan.js';
 
+/** Kernels that are timed with one set of queries. */
+const TIMED_AT_ONCE = 1000;
+
 /** One dispatch. */
 interface Call { pipeline: GPUComputePipeline; group: GPUBindGroup; workgroups: readonly [number, number, number] }
 
@@ -66,6 +69,40 @@ export class GpuProgram {
       pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
     }
     pass.end();
+  }
+
+  /**
+   * Milliseconds that each kernel takes on the device, the least of some runs, each in a pass of its own.
+   * @throws when the device has no timestamps.
+   */
+  async profile(runs = 5): Promise<number[]> {
+    const { device } = this.gpu;
+    if (!device.features.has('timestamp-query')) throw new Error('this adapter has no timestamps: kernels can not be timed');
+    const best = this.#calls.map(() => Infinity);
+    for (let run = 0; run < runs; run++) {
+      for (let first = 0; first < this.#calls.length; first += TIMED_AT_ONCE) {
+        const calls = this.#calls.slice(first, first + TIMED_AT_ONCE), count = 2 * calls.length;
+        const querySet = device.createQuerySet({ type: 'timestamp', count });
+        const resolved = device.createBuffer({ size: count * 8, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+        const staging = device.createBuffer({ size: count * 8, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ });
+        const encoder = device.createCommandEncoder();
+        for (const [k, { pipeline, group, workgroups }] of calls.entries()) {
+          const pass = encoder.beginComputePass({ timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * k, endOfPassWriteIndex: 2 * k + 1 } });
+          pass.setPipeline(pipeline);
+          pass.setBindGroup(0, group);
+          pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
+          pass.end();
+        }
+        encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+        encoder.copyBufferToBuffer(resolved, 0, staging, 0, count * 8);
+        device.queue.submit([encoder.finish()]);
+        await staging.mapAsync(GPUMapMode.READ);
+        const times = new BigInt64Array(staging.getMappedRange().slice(0));
+        calls.forEach((_, k) => (best[first + k] = Math.min(best[first + k], Number(times[2 * k + 1] - times[2 * k]) / 1e6)));
+        for (const resource of [querySet, resolved, staging]) resource.destroy();
+      }
+    }
+    return best;
   }
 
   /** Encodes a copy between two places. */
