@@ -80,19 +80,41 @@ function drawPicture({ rgb, width, height, boxes = [], lines = [] }: Picture, si
     const ends = `x1="${zoom * x0}" y1="${zoom * y0}" x2="${zoom * x1}" y2="${zoom * y1}" stroke-linecap="round"`;
     return `<line ${ends} stroke="white" stroke-width="6"/><line ${ends} stroke="${colour}" stroke-width="3"/><circle cx="${zoom * x1}" cy="${zoom * y1}" r="5.5" fill="${colour}" stroke="white" stroke-width="1.5"/>`;
   });
-  const tags = boxes.flatMap(({ box: [x0, y0], label }, i) => (label === undefined ? [] : [tag(label, inks[i], zoom * x0, zoom * y0, zoom * width)]));
+  const labelled = boxes.flatMap(({ box: [x0, y0, x1, y1], label }, i) => (label === undefined ? [] : [{ box: [zoom * x0, zoom * y0, zoom * x1, zoom * y1] as const, label, ink: inks[i] }]));
   const frame = `width="${zoom * width}" height="${zoom * height}"`;
-  const svg = `<image ${frame} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${[...frames, ...strokes, ...tags].join('')}`;
+  const svg = `<image ${frame} image-rendering="optimizeSpeed" href="data:image/png;base64,${image}"/>${[...frames, ...strokes, ...tags(labelled, { width: zoom * width, height: zoom * height })].join('')}`;
   return { svg, width: zoom * width, height: zoom * height };
 }
 
-/** A label on its own ground above the box, or inside it at the top of the image. */
-function tag(label: string, ink: string, x: number, y: number, limit: number): string {
-  const width = textWidth(label, FONT_FILES[1], FONT_SIZE) + 8;
-  const left = Math.max(0, Math.min(x - 1.5, limit - width));
-  const top = y >= 19 ? y - 19 : y;
-  const text = `<text x="${left + 4}" y="${top + 14}" font-family="DejaVu Sans" font-weight="bold" font-size="${FONT_SIZE}" fill="#10131a">${escapeXml(label)}</text>`;
-  return `<rect x="${left}" y="${top}" width="${width}" height="19" fill="${ink}"/>${text}`;
+/** Height of a label, and how far it reaches over its box's edge on the left and right. */
+const TAG = { height: 19, over: 1.5 };
+
+type Rectangle = { left: number; top: number; width: number };
+
+/**
+ * Where a label goes: above its box at the left, or inside it at the top of the image; where another label is already, the first free corner or
+ * place along the box's top edge. Only where all are taken does it lie over another.
+ */
+function tagPlace(width: number, [x0, y0, x1, y1]: PictureBox['box'], image: { width: number; height: number }, taken: readonly Rectangle[]): Rectangle {
+  const [first, last] = [x0 - TAG.over, x1 + TAG.over - width], [above, inside, low, below] = [y0 - TAG.height, y0, y1 - TAG.height, y1];
+  const usual = y0 >= TAG.height ? above : inside;
+  const along = Array.from({ length: Math.max(0, Math.floor((last - first) / 8)) }, (_, i) => first + 8 * (i + 1));
+  const places: [number, number][] = [[first, usual], [last, usual], [first, inside], [last, inside], [first, low], [last, low], [first, below], [last, below], ...along.map((x): [number, number] => [x, usual])];
+  const rectangles = places.map(([x, top]): Rectangle => ({ left: Math.max(0, Math.min(x, image.width - width)), top, width }));
+  const isFree = ({ left, top }: Rectangle): boolean =>
+    top >= 0 && top + TAG.height <= image.height && taken.every((other) => left >= other.left + other.width || other.left >= left + width || Math.abs(top - other.top) >= TAG.height);
+  return rectangles.find(isFree) ?? rectangles[0];
+}
+
+/** The labels of boxes in pixels of the drawn picture, each on its own ground. */
+function tags(boxes: readonly { box: PictureBox['box']; label: string; ink: string }[], image: { width: number; height: number }): string[] {
+  const taken: Rectangle[] = [];
+  return boxes.map(({ box, label, ink }) => {
+    const place = tagPlace(textWidth(label, FONT_FILES[1], FONT_SIZE) + 8, box, image, taken), { left, top, width } = place;
+    taken.push(place);
+    const text = `<text x="${left + 4}" y="${top + 14}" font-family="DejaVu Sans" font-weight="bold" font-size="${FONT_SIZE}" fill="#10131a">${escapeXml(label)}</text>`;
+    return `<rect x="${left}" y="${top}" width="${width}" height="${TAG.height}" fill="${ink}"/>${text}`;
+  });
 }
 
 const escapeXml = (text = ''): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');

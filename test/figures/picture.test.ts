@@ -57,3 +57,21 @@ test('boxes may be thin or dashed; a line with a dot at its end lies over them',
   const at = (x: number, y: number): number[] => [...data.subarray(3 * (80 * y + x), 3 * (80 * y + x) + 3)];
   t.deepEqual([at(20, 40), at(70, 43), at(20, 47), at(40, 60)], [[0, 0, 255], [0, 0, 255], [255, 0, 0], [255, 0, 0]]);
 });
+
+test('labels keep out of each other\'s way while there is room, and stay within the picture', async (t) => {
+  const grey = { rgb: new Uint8Array(8 * 8 * 3).fill(128), width: 8, height: 8 };
+  const labelPixels = async (boxes: PictureBox[]): Promise<Record<string, number>> => {
+    const { data } = await pixels(pictureGrid([{ ...grey, boxes: boxes.map((box) => ({ ...box, thickness: 0 })) }], 1, 160));
+    const count = (red: number, blue: number): number => Array.from({ length: data.length / 3 }, (_, i) => Number(data[3 * i] === red && data[3 * i + 1] === 0 && data[3 * i + 2] === blue)).reduce((a, b) => a + b, 0);
+    return { red: count(255, 0), blue: count(0, 255) };
+  };
+  const red = { box: [2, 2, 6, 6], label: '1', colour: '#ff0000' } as const, blue = { ...red, label: '2', colour: '#0000ff' };
+  const alone = await labelPixels([red]), both = await labelPixels([red, blue]);
+  t.true(alone.red > 150);
+  t.is(both.red, alone.red); // nothing of the first is covered by the second
+  t.true(both.blue > 150);
+  const many = await labelPixels([...Array.from({ length: 5 }, () => red), blue]);
+  t.true(many.blue > 150);
+  const corner = await labelPixels([{ ...red, box: [0, 0, 1, 8] }, { ...blue, box: [0, 0, 1, 8] }]);
+  t.true(corner.red > 150 && corner.blue > 150);
+});
