@@ -33,7 +33,7 @@ export function defaultBackend(): EagerBackend {
  */
 export function eagerSuffix(): string {
   const name = defaultBackend();
-  const { loaded } = name === 'tensorflow' ? loadTensorFlow() : {};
+  const loaded = name === 'tensorflow' ? loadTensorFlow().loaded : undefined;
   return name === 'wasm' ? '' : `, eager on ${name}${loaded ? ` ${loaded.version} (${loaded.device})` : ''}`;
 }
 
@@ -42,7 +42,7 @@ const loading: Record<EagerBackend, () => Promise<unknown> | void> = {
     const finding = loadTensorFlow();
     if (finding.loaded) return registerTensorFlowKernels();
     throw new UserError(
-      `backend tensorflow can't be used (${whyNoTensorFlow(finding)}): run npm install --no-save @tensorflow/tfjs-node@4.22.0 or, where its download is blocked, ` +
+      `backend tensorflow can't be used (${whyNoTensorFlow(finding)}): run npm install --no-save -P @tensorflow/tfjs-node@4.22.0 or, where its download is blocked, ` +
       'bash src/tensor/tensorflow/build-binding.sh; or set QDETR_BACKEND to wasm',
     );
   },

@@ -58,7 +58,7 @@ test('without a package of TensorFlow: wasm, and whoever asks for TensorFlow is 
   const reasons = { [GPU]: 'not installed', [CPU]: 'not installed' };
   t.deepEqual(chosenIn(empty), { finding: { reasons }, name: 'wasm', suffix: '' });
   const { error } = chosenIn(empty, { backend: 'tensorflow' });
-  t.is(error, `UserError: backend tensorflow can't be used (${GPU}: not installed; ${CPU}: not installed): run npm install --no-save @tensorflow/tfjs-node@4.22.0 or, where its download is blocked, bash ${SCRIPT}; or set QDETR_BACKEND to wasm`);
+  t.is(error, `UserError: backend tensorflow can't be used (${GPU}: not installed; ${CPU}: not installed): run npm install --no-save -P @tensorflow/tfjs-node@4.22.0 or, where its download is blocked, bash ${SCRIPT}; or set QDETR_BACKEND to wasm`);
 });
 
 test('the GPU package comes first; QDETR_BACKEND overrides', (t) => {

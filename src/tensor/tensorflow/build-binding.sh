@@ -29,7 +29,8 @@ NODE_INCLUDE=${NODE_INCLUDE:-$(node -p 'require("path").resolve(require("fs").re
 [ -d node_modules/@tensorflow/tfjs-core ] || stop "the project's packages are missing: run npm ci first"
 
 echo "1/4 @tensorflow/tfjs-node $TFJS"
-[ "$(node -p "require('./$PACKAGE/package.json').version" 2>/dev/null)" = "$TFJS" ] || npm install --no-save --no-audit --no-fund --ignore-scripts "@tensorflow/tfjs-node@$TFJS"
+[ "$(node -p "require('./$PACKAGE/package.json').version" 2>/dev/null)" = "$TFJS" ] || npm install --no-save -P --ignore-scripts "@tensorflow/tfjs-node@$TFJS"
+[ -f "$PACKAGE/package.json" ] || stop "npm did not install $PACKAGE"
 
 echo "2/4 tensorflow-cpu $TENSORFLOW"
 mkdir -p "$CACHE"
