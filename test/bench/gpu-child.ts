@@ -1,0 +1,78 @@
+/**
+ * One GPU workload on this project's engine; prints one JSON line. Usage: gpu-child.ts detr [steps] | gpu-child.ts <name of an operation> [rows,columns,inner,height,width].
+ * A software adapter is taken only with QDETR_ENGINE=webgpu-software.
+ */
+import { compileStep } from '../../src/tensor/compile-step.js';
+import { findEngine } from '../../src/tensor/engine.js';
+import { sizeOf } from '../../src/tensor/parameters.js';
+import { RandomStream } from '../../src/tensor/random.js';
+import { trace } from '../../src/tensor/trace.js';
+import type { GpuDevice } from '../../src/tensor/webgpu/adapter.js';
+import { planGraph } from '../../src/tensor/webgpu/plan.js';
+import { GpuProgram } from '../../src/tensor/webgpu/program.js';
+import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
+import { detrTraining, operations } from './gpu-workloads.js';
+
+const [workload, argument] = process.argv.slice(2);
+const engine = await findEngine(process.env.QDETR_ENGINE === 'webgpu-software' ? 'webgpu-software' : 'webgpu');
+if (!engine.gpu) throw new Error(engine.reason);
+console.log(JSON.stringify(workload === 'detr' ? await trainDetr(engine.gpu, Number(argument ?? 100)) : await operate(engine.gpu, workload, argument)));
+process.exit(0);
+
+/** The whole training step: milliseconds with a read-back after every step, and with steps queued behind one another. */
+async function trainDetr(gpu: GpuDevice, steps: number): Promise<object> {
+  const { step, state, inputs } = detrTraining();
+  const compiled = await compileStep(step, { state, inputs, engine: { name: 'webgpu', gpu } });
+  let done = 0;
+  const next = async (): Promise<number> => {
+    const { correction1, correction2 } = adamWCorrections(++done);
+    const { loss } = await compiled.run({ learningRate: Float32Array.of(1e-4), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
+    return loss[0];
+  };
+  const losses: number[] = [], milliseconds: number[] = [];
+  for (let i = 0; i < 10; i++) losses.push(await next());
+  for (let i = 0; i < steps; i++) {
+    const started = performance.now();
+    await next();
+    milliseconds.push(performance.now() - started);
+  }
+  const rounds: number[] = [], encoding: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const started = performance.now();
+    const pending = Array.from({ length: steps }, () => next());
+    encoding.push((performance.now() - started) / steps);
+    await Promise.all(pending);
+    rounds.push((performance.now() - started) / steps);
+  }
+  return { workload: 'detr', adapter: gpu.adapter.description, ...compiled.statistics, losses, milliseconds: median(milliseconds), queued: median(rounds), encoding: median(encoding) };
+}
+
+/** One operation: milliseconds of a run when many are queued. */
+async function operate(gpu: GpuDevice, name: string, tiles?: string): Promise<object> {
+  const { inputs, f, operations: count, bytes } = operations[name];
+  const [rows, columns, inner, height, width] = (tiles ?? '').split(',').map(Number);
+  const plan = planGraph(trace(f, inputs), { ...gpu, ...(tiles ? { tiles: { rows, columns, inner, height, width } } : {}) });
+  const program = await GpuProgram.create(gpu, plan);
+  const stream = new RandomStream(1);
+  for (const [key, { shape }] of Object.entries(inputs)) program.write(plan.inputs.get(key)!, Float32Array.from({ length: sizeOf(shape) }, () => stream.uniform(0.1, 1)));
+  const run = async (times: number): Promise<number> => {
+    const started = performance.now();
+    for (let i = 0; i < times; i++) {
+      const encoder = gpu.device.createCommandEncoder();
+      program.encode(encoder);
+      gpu.device.queue.submit([encoder.finish()]);
+    }
+    await gpu.device.queue.onSubmittedWorkDone();
+    return (performance.now() - started) / times;
+  };
+  await run(3);
+  const once = await run(3), times = Math.max(1, Math.min(50, Math.round(200 / once)));
+  const milliseconds = median([await run(times), await run(times), await run(times), await run(times), await run(times)]);
+  const kernels = gpu.device.features.has('timestamp-query') ? (await program.profile()).map((ms, k) => `${plan.kernels[k].label}: ${ms.toFixed(4)}`) : [];
+  return { workload: name, tiles, milliseconds, teraflops: count && count / milliseconds / 1e9, gigabytesPerSecond: bytes && bytes / milliseconds / 1e6, kernels };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
