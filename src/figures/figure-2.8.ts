@@ -1,7 +1,7 @@
 import type { ObservationRecord, QueryHistogram } from '../training/observation-record.js';
 import { datasetName, modelName } from './groups.js';
 import { noRuns } from './no-runs.js';
-import { observedGroup, type Observations, type ObservedGroup } from './observation-records.js';
+import { observedGroup, weightsOf, type Observations, type ObservedGroup } from './observation-records.js';
 import type { Figure } from './render.js';
 import type { Origin } from './run-summaries.js';
 import { CONFIG, FAINT, INK, QUIET, methodStyle, panelTitle, type Layer } from './style.js';
@@ -69,7 +69,7 @@ function labelView({ method, bits, seed, id }: ObservationRecord, title?: object
     width: LABELS,
     height: HEIGHT,
     ...(title === undefined ? {} : { title }),
-    layer: [text(method, 0.32 * HEIGHT, { fontSize: 17, fontWeight: 'bold', color: colour }), text(`${bits === '32-32-32' ? '32 bits' : bits}, seed ${seed}`, 0.32 * HEIGHT + 24, { fontSize: 15, color: QUIET }), text(`weights of run ${id}`, 0.32 * HEIGHT + 45, { fontSize: 13, color: QUIET })],
+    layer: [text(method, 0.32 * HEIGHT, { fontSize: 17, fontWeight: 'bold', color: colour }), text(`${bits === '32-32-32' ? '32 bits' : bits}, seed ${seed}`, 0.32 * HEIGHT + 24, { fontSize: 15, color: QUIET }), text(weightsOf(id), 0.32 * HEIGHT + 45, { fontSize: 13, color: QUIET })],
   };
 }
 

@@ -1,7 +1,7 @@
 import type { AttentionMaps, ObservationRecord, ObservedPicture } from '../training/observation-record.js';
 import { datasetName, modelName } from './groups.js';
 import { noRuns } from './no-runs.js';
-import { observedGroup, type Observations, type ObservedGroup } from './observation-records.js';
+import { observedGroup, weightsOf, type Observations, type ObservedGroup } from './observation-records.js';
 import { plainPng } from './picture.js';
 import { FONT_FILES, type Figure } from './render.js';
 import type { Origin } from './run-summaries.js';
@@ -78,7 +78,7 @@ function labelView({ method, bits, seed, id }: ObservationRecord, { label, proba
     layer: [
       text(method, 0.32 * SIDE, { fontSize: 16, fontWeight: 'bold', color: methodStyle(method).colour }),
       text(`${bits === '32-32-32' ? '32 bits' : bits}, seed ${seed}`, 0.32 * SIDE + 23, { fontSize: 15, color: QUIET }),
-      text(`weights of run ${id}`, 0.32 * SIDE + 43, { fontSize: 13, color: QUIET }),
+      text(weightsOf(id), 0.32 * SIDE + 43, { fontSize: 13, color: QUIET }),
       text(`${label} ${Math.round(100 * probability)} %`, 0.32 * SIDE + 67, { fontSize: 15, color: INK }),
     ],
   };

@@ -42,3 +42,6 @@ export function observedGroup(artefact: string, records: readonly ObservationRec
   const first = shown.filter((run, i) => shown.findIndex(({ method }) => method === run.method) === i);
   return { ...group, bits, runs: first.sort((a, b) => methodOrder(a.method) - methodOrder(b.method) || a.method.localeCompare(b.method)) };
 }
+
+/** Whose weights were observed, in words: those of a run, or what a notebook says in place of a run's id. */
+export const weightsOf = (id: string): string => (/^[0-9a-f]{12}$/.test(id) ? `weights of run ${id}` : id);

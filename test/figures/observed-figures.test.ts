@@ -5,7 +5,7 @@ import test from 'ava';
 import { UserError } from '../../src/errors.js';
 import { figure28 } from '../../src/figures/figure-2.8.js';
 import { commonShare, figure29 } from '../../src/figures/figure-2.9.js';
-import { observationRecords, observedGroup, type Observations } from '../../src/figures/observation-records.js';
+import { observationRecords, observedGroup, weightsOf, type Observations } from '../../src/figures/observation-records.js';
 import { compileFigure, figureToSvg, renderFigure, type Figure } from '../../src/figures/render.js';
 import { madeUpObservation } from './observation.js';
 
@@ -88,4 +88,9 @@ test('observations are read from figures/recorded and from run folders; a damage
   writeFileSync(path.join(fresh, 'bbbb/observations.json'), JSON.stringify({ ...baseline, images: 'many' }));
   t.throws(() => observationRecords({ recorded, fresh }), { instanceOf: UserError, message: /bbbb\/observations\.json: 'images' should be a whole number of at least 0, but is "many"/ });
   t.deepEqual(observationRecords({ recorded: '/nowhere', fresh: '/nowhere' }), { recorded: [], fresh: [] });
+});
+
+test('weights are named by their run, or as a notebook names them', (t) => {
+  t.is(weightsOf('0123456789ab'), 'weights of run 0123456789ab');
+  t.is(weightsOf('the shipped weights'), 'the shipped weights');
 });
