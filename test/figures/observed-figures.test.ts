@@ -40,7 +40,7 @@ test('Fig. 2.8 names runs, layers, entropies, what the alignment changed, and th
 test('each row names bits, seed and the run whose weights it shows; each section data set and scale; an empty figure the command that fills it', async (t) => {
   for (const [name, figure] of Object.entries(figures)) {
     const svg = await figureToSvg(figure(states.full));
-    for (const text of [`>4-4-8, seed ${baseline.seed}<`, `>32 bits, seed ${real.seed}<`, `>weights of run ${baseline.id}<`, `>weights of run ${real.id}<`, `scale '${real.scale}'`, 'MiniVOC']) t.true(svg.includes(text), `${name}: ${text}`);
+    for (const text of [`>4-4-8, seed ${baseline.seed}<`, `>32 bits, seed ${real.seed}<`, `>${weightsOf(baseline.id)}<`, `>${weightsOf(real.id)}<`, `scale '${real.scale}'`, 'MiniVOC']) t.true(svg.includes(text), `${name}: ${text}`);
     const empty = await figureToSvg(figure(states.empty));
     for (const text of ['Nothing observed yet', `>npx qdetr experiment ${name} --scale minutes<`]) t.true(empty.includes(text), text);
   }
