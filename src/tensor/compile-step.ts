@@ -6,6 +6,7 @@ import { OnnxProgram, type OnnxOptions } from './onnx-engine.js';
 import { loweredToOnnx } from './onnx-lowering.js';
 import { sizeOf, type ArrayValue, type ParameterValues } from './parameters.js';
 import { trace } from './trace.js';
+import { whileDeviceLasts, type GpuDevice } from './webgpu/adapter.js';
 import type { Placement } from './webgpu/kernel.js';
 import { planGraph } from './webgpu/plan.js';
 import { GpuProgram } from './webgpu/program.js';
@@ -65,7 +66,7 @@ export async function compileStep(step: StateStep, options: CompileOptions): Pro
     { ...prefixed(STATE, stateSpecs), ...prefixed(INPUT, options.inputs) },
     { keeps: gpu ? () => false : loweredToOnnx },
   );
-  if (gpu) return new GpuCompiledStep(await GpuProgram.create(gpu, planGraph(traced, gpu)), traced, options, started);
+  if (gpu) return new GpuCompiledStep(gpu, await whileDeviceLasts(gpu, () => GpuProgram.create(gpu, planGraph(traced, gpu))), traced, options, started);
   return new OnnxCompiledStep(await OnnxProgram.create(runtime!, traced, options), options, performance.now() - started);
 }
 
@@ -115,13 +116,17 @@ class OnnxCompiledStep implements CompiledStep {
 class GpuCompiledStep implements CompiledStep {
   readonly statistics;
 
-  constructor(private readonly program: GpuProgram, private readonly graph: Graph, private readonly options: CompileOptions, started: number) {
+  constructor(private readonly gpu: GpuDevice, private readonly program: GpuProgram, private readonly graph: Graph, private readonly options: CompileOptions, started: number) {
     const { nodes, kernels, buffers } = program.plan;
     this.statistics = { kernels: nodes, nodes: kernels.length, bytes: buffers.reduce((a, b) => a + b, 0), compileMilliseconds: performance.now() - started };
     this.writeState(options.state);
   }
 
-  async run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
+  run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
+    return whileDeviceLasts(this.gpu, () => this.#run(inputs));
+  }
+
+  async #run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
     this.program.checkDevice();
     for (const [name, { shape }] of Object.entries(this.options.inputs)) this.program.write(this.#input(INPUT + name), elementsOfInput(name, shape, inputs));
     const { plan } = this.program;
@@ -135,7 +140,7 @@ class GpuCompiledStep implements CompiledStep {
 
   async readState(): Promise<ParameterValues> {
     const entries = Object.entries(this.options.state);
-    const values = await this.program.read(entries.map(([name]) => ({ place: this.#input(STATE + name), dtype: 'float32' })));
+    const values = await whileDeviceLasts(this.gpu, () => this.program.read(entries.map(([name]) => ({ place: this.#input(STATE + name), dtype: 'float32' }))));
     return Object.fromEntries(entries.map(([name, { shape }], i) => [name, { shape, data: Float32Array.from(values[i] as Float32Array) }]));
   }
 

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { UserError, messageOf } from '../../errors.js';
 import type { PlanLimits } from './kernel.js';
 
@@ -16,6 +17,8 @@ export interface AdapterDescription {
 export interface GpuDevice extends PlanLimits {
   device: GPUDevice;
   adapter: AdapterDescription;
+  /** Why the device answers no more, once that is so. */
+  lost?: string;
 }
 
 /** What a software adapter calls itself (Mesa's lavapipe, SwiftShader, Windows' WARP). */
@@ -24,13 +27,19 @@ const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
 type Dawn = typeof import('webgpu');
 let dawn: Promise<{ module: Dawn; gpu: GPU }> | undefined;
 
-/** Dawn's options: robustness off, as all indices are computed by the planner, and the features that it counts as experimental. */
-const OPTIONS = ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model,skip_validation,disable_robustness'];
+/**
+ * Dawn's options: robustness off, as all indices are computed by the planner; the features that it counts as experimental; timestamps as
+ * they are, which it would round to 0.1 ms to keep web pages from measuring others.
+ */
+const OPTIONS = [
+  'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model,skip_validation,disable_robustness',
+  'disable-dawn-features=timestamp_quantization',
+];
 
 function loadDawn(): Promise<{ module: Dawn; gpu: GPU }> {
   dawn ??= import('webgpu').then((module) => {
     Object.assign(globalThis, module.globals);
-    return { module, gpu: module.create(process.env.QDETR_DAWN ? process.env.QDETR_DAWN.split(' ') : OPTIONS) };
+    return { module, gpu: module.create(OPTIONS) };
   });
   return dawn;
 }
@@ -38,6 +47,24 @@ function loadDawn(): Promise<{ module: Dawn; gpu: GPU }> {
 function describe(adapter: GPUAdapter): AdapterDescription {
   const { vendor, architecture, device, description } = adapter.info;
   return { vendor, architecture, device, description, isSoftware: SOFTWARE.test([vendor, architecture, device, description].join(' ')), features: [...adapter.features].sort() };
+}
+
+/** Graphics devices of Linux: Direct Rendering, NVIDIA, WSL, and those of boards. */
+const GRAPHICS_DEVICES = /^(renderD\d+|nvidia\d+|nvidiactl|dxg|kgsl-3d\d+|mali\d+|nvmap|nvhost-.*)$/;
+
+/**
+ * Whether this machine may have a graphics processor. On Linux one shows as a device file: where there is none, Dawn need not be loaded to know
+ * (it says on stderr what it misses). Elsewhere, always.
+ */
+export function mayHaveGraphicsProcessor(platform: string = process.platform, devices = '/dev'): boolean {
+  if (platform !== 'linux') return true;
+  return [devices, `${devices}/dri`].some((folder) => {
+    try {
+      return readdirSync(folder).some((name) => GRAPHICS_DEVICES.test(name));
+    } catch {
+      return false;
+    }
+  });
 }
 
 /**
@@ -61,6 +88,7 @@ const WANTED_LIMITS = ['maxStorageBufferBindingSize', 'maxBufferSize', 'maxCompu
  * @throws UserError when there is no adapter, or only a software one that was not asked for.
  */
 export async function openDevice({ software = false }: { software?: boolean } = {}): Promise<GpuDevice> {
+  if (!software && !mayHaveGraphicsProcessor()) throw new UserError('this machine shows no graphics processor (/dev/dri/renderD*, /dev/nvidia*, /dev/dxg): in a container, pass it in (docker run --gpus all, --device /dev/dri)');
   const found = await findAdapter();
   if (!found) throw new UserError('WebGPU finds no adapter: install the driver of the graphics card and its Vulkan loader (Debian: libvulkan1), or use QDETR_ENGINE=onnxruntime-node');
   const { adapter, description } = found;
@@ -69,5 +97,24 @@ export async function openDevice({ software = false }: { software?: boolean } = 
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[],
     requiredLimits: { ...Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])), minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment },
   });
-  return { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, isSoftware: description.isSoftware };
+  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, isSoftware: description.isSoftware };
+  void device.lost.then(({ message }) => (gpu.lost = message || 'no reason given'));
+  return gpu;
+}
+
+/** Time after an error in which a device may still be found to be lost. */
+const LOSS_MILLISECONDS = 100;
+
+/**
+ * What the work gives.
+ * @throws UserError that says what to do when the device was lost meanwhile, else what the work throws.
+ */
+export async function whileDeviceLasts<T>(gpu: GpuDevice, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await Promise.race([gpu.device.lost, new Promise((resolve) => setTimeout(resolve, LOSS_MILLISECONDS))]);
+    if (gpu.lost === undefined) throw error;
+    throw new UserError(`the GPU was lost (${gpu.lost.replace(/\.$/, '')}): start the same command again, a run resumes from its last checkpoint`);
+  }
 }
