@@ -8,10 +8,11 @@ import { messageOf } from '../errors.js';
 import { projectPath } from '../files.js';
 import { useBackend } from '../tensor/backend.js';
 import { compileStep } from '../tensor/compile-step.js';
-import { ENGINES, chooseEngine, findEngine } from '../tensor/engine.js';
+import { ENGINES, chooseEngine, findEngine, type EngineFinding } from '../tensor/engine.js';
 import { channelBlock } from '../tensor/onnx-engine.js';
 import { TENSORFLOW_PACKAGES, loadTensorFlow } from '../tensor/tensorflow.js';
 import { tf } from '../tensor/tf.js';
+import type { GpuDevice } from '../tensor/webgpu/adapter.js';
 
 /** One thing that was looked at. `needed`: training is impossible where it fails; `optional`: something else is, and `found` says what. */
 export interface Finding {
@@ -64,23 +65,48 @@ async function trainTiny(): Promise<string> {
   return `a step compiles and trains (${Math.round(performance.now() - started)} ms)`;
 }
 
+/** Features of an adapter that kernels can use, and what people call them. */
+const FEATURES: Readonly<Record<string, string>> = { 'shader-f16': 'f16', subgroups: 'subgroups', 'chromium-experimental-subgroup-matrix': 'subgroup matrices', 'timestamp-query': 'timestamps' };
+
+/** What the device of WebGPU can do: features, and the limits that bound a step. */
+function adapterLines({ adapter, device: { limits } }: GpuDevice): Finding[] {
+  const has = Object.keys(FEATURES).filter((feature) => adapter.features.includes(feature)).map((feature) => FEATURES[feature]);
+  const lacks = Object.values(FEATURES).filter((feature) => !has.includes(feature));
+  const line = (name: string, found: string): Finding => ({ name, kind: 'information', ok: true, found });
+  return [
+    line('adapter', [adapter.vendor, adapter.architecture, adapter.device].filter((word) => word !== '').join(', ') || 'without a name'),
+    line('driver', adapter.description || 'without a name'),
+    line('features', `${has.join(', ') || 'none that kernels could use'}${has.length > 0 && lacks.length > 0 ? `; no ${lacks.join(', no ')}` : ''}`),
+    line('limits', `buffers ${gigabytes(limits.maxBufferSize)} (${gigabytes(limits.maxStorageBufferBindingSize)} bound); a kernel ${limits.maxStorageBuffersPerShaderStage} buffers, ${limits.maxComputeWorkgroupStorageSize / 1024} kB shared`),
+  ];
+}
+
 /** Which engines there are, and why the others are not used. */
 async function engines(): Promise<Finding[]> {
   const chosen = await chooseEngine().catch((error: unknown) => messageOf(error));
   const name = typeof chosen === 'string' ? undefined : chosen.name;
   const forced = process.env.QDETR_ENGINE;
-  const found = await Promise.all(ENGINES.map(async (engine): Promise<Finding> => {
-    const { version, reason } = await findEngine(engine);
+  const found: Finding[] = [];
+  for (const engine of ENGINES) {
+    if (engine === 'webgpu-software' && name !== engine && forced !== engine) {
+      found.push({ name: engine, kind: 'information', ok: true, found: `only where QDETR_ENGINE asks for it: for tests, slower than onnxruntime` });
+      continue;
+    }
+    const finding: EngineFinding = typeof chosen !== 'string' && engine === name ? chosen : await findEngine(engine);
     const why = engine === name ? 'chosen' : forced ? `not chosen: QDETR_ENGINE is ${forced}` : name ? `not chosen: ${name} comes first` : 'not chosen';
-    return { name: engine, kind: 'optional', ok: reason === undefined, found: reason === undefined ? `${version} (${why})` : `does not load: ${reason}` };
-  }));
-  const lines = [...found, { name: 'QDETR_ENGINE', kind: 'information', ok: true, found: forced ?? 'not set: the first engine that loads is used' } as const];
+    const version = finding.gpu ? finding.gpu.adapter.device || finding.version : finding.version;
+    found.push({ name: engine, kind: 'optional', ok: finding.reason === undefined, found: finding.reason === undefined ? `${version} (${why})` : `${engine === 'webgpu' ? 'not used' : 'does not load'}: ${finding.reason}` });
+    if (finding.gpu) found.push(...adapterLines(finding.gpu));
+  }
+  const lines = [...found, { name: 'QDETR_ENGINE', kind: 'information', ok: true, found: forced || 'not set: the first engine that is there is used' } as const];
   if (typeof chosen === 'string') return [...lines, { name: 'training', kind: 'needed', ok: false, found: chosen }];
+  const training = await check('training', 'needed', trainTiny);
+  if (!chosen.runtime) return [...lines, training];
   const block = await check('convolutions', 'information', async () => {
     const channels = await channelBlock(chosen.runtime!);
     return channels > 1 ? `in blocks of ${channels} channels` : 'without blocks of channels (this processor or engine has none; slower)';
   });
-  return [...lines, await check('training', 'needed', trainTiny), block];
+  return [...lines, training, block];
 }
 
 /** What notebooks and calibration compute with, step by step. */

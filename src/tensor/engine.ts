@@ -59,6 +59,7 @@ async function choose(wanted: string | undefined): Promise<EngineFinding> {
     if (found.runtime || found.gpu) return found;
     reasons.push(`${name}: ${found.reason}`);
   }
+  if (wanted) throw new UserError(`QDETR_ENGINE is '${wanted}', which can't be used here (${reasons[0].slice(wanted.length + 2)}): leave it unset, or see npx qdetr doctor`);
   throw new UserError(`no engine could be loaded (${reasons.join('; ')}): run npm ci again, and npx qdetr doctor to see what is missing`);
 }
 

@@ -7,11 +7,11 @@ const run = promisify(execFile);
 /** Losses of the benchmark's first five steps, from eager tfjs on the wasm backend. */
 const EAGER = [4.06798, 4.1178, 3.81204, 3.6914, 3.66846];
 
-async function child(engine: string | undefined, script = 'test/tensor/engine-child.ts'): Promise<{ name: string; version: string; losses: number[] }> {
+const child = (engine: string): ReturnType<typeof childOf> => childOf({ QDETR_ENGINE: engine });
+async function childOf(environment: Record<string, string>): Promise<{ name: string; version: string; losses: number[] }> {
   const env = { ...process.env };
   delete env.QDETR_ENGINE;
-  if (engine !== undefined) env.QDETR_ENGINE = engine;
-  const { stdout } = await run(process.execPath, ['--import=tsx', script], { env });
+  const { stdout } = await run(process.execPath, ['--import=tsx', 'test/tensor/engine-child.ts'], { env: { ...env, ...environment } });
   return JSON.parse(stdout) as { name: string; version: string; losses: number[] }; // stdout holds one line of JSON and no banner of any library
 }
 
@@ -26,5 +26,16 @@ for (const engine of ['onnxruntime-node', 'onnxruntime-web']) {
 
 test('an engine that there is none of: the message names the variable, its value and the choices', async (t) => {
   const error = await t.throwsAsync(child('cuda'));
-  t.regex(error.message, /QDETR_ENGINE is 'cuda', which is no engine: choose onnxruntime-node or onnxruntime-web, or leave it unset/);
+  t.regex(error.message, /QDETR_ENGINE is 'cuda', which is no engine: choose webgpu, onnxruntime-node, onnxruntime-web, webgpu-software, or leave it unset/);
+});
+
+test('an engine that is asked for and not there: the message gives the reason, and no other engine takes its place', async (t) => {
+  const error = await t.throwsAsync(childOf({ QDETR_ENGINE: 'webgpu-software', VK_DRIVER_FILES: '/nonexistent', VK_ICD_FILENAMES: '/nonexistent' }));
+  t.regex(error.message, /QDETR_ENGINE is 'webgpu-software', which can't be used here \(.*(WebGPU finds no adapter|package webgpu can't be loaded).*\): leave it unset/);
+});
+
+test('a machine without Vulkan computes with onnxruntime', async (t) => {
+  const { name, losses } = await childOf({ VK_DRIVER_FILES: '/nonexistent', VK_ICD_FILENAMES: '/nonexistent' });
+  t.is(name, 'onnxruntime-node');
+  t.is(losses.length, 5);
 });

@@ -88,11 +88,11 @@ const WANTED_LIMITS = ['maxStorageBufferBindingSize', 'maxBufferSize', 'maxCompu
  * @throws UserError when there is no adapter, or only a software one that was not asked for.
  */
 export async function openDevice({ software = false }: { software?: boolean } = {}): Promise<GpuDevice> {
-  if (!software && !mayHaveGraphicsProcessor()) throw new UserError('this machine shows no graphics processor (/dev/dri/renderD*, /dev/nvidia*, /dev/dxg): in a container, pass it in (docker run --gpus all, --device /dev/dri)');
+  if (!software && !mayHaveGraphicsProcessor()) throw new UserError('no graphics processor in /dev (dri, nvidia, dxg); in a container, hand it in (docker run --gpus all)');
   const found = await findAdapter();
-  if (!found) throw new UserError('WebGPU finds no adapter: install the driver of the graphics card and its Vulkan loader (Debian: libvulkan1), or use QDETR_ENGINE=onnxruntime-node');
+  if (!found) throw new UserError('WebGPU finds no adapter: install the graphics card\'s driver and the Vulkan loader (Debian: libvulkan1)');
   const { adapter, description } = found;
-  if (description.isSoftware && !software) throw new UserError(`WebGPU finds only a software adapter (${description.device || description.description}), which is slower than onnxruntime: set QDETR_ENGINE=webgpu-software to use it all the same`);
+  if (description.isSoftware && !software) throw new UserError(`only a software adapter (${description.device || description.description}), slower than onnxruntime: QDETR_ENGINE=webgpu-software uses it`);
   const device = await adapter.requestDevice({
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[],
     requiredLimits: { ...Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])), minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment },
