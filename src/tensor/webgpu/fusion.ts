@@ -108,6 +108,9 @@ export function assembleConcatenations(graph: Graph): Graph {
   return { ...graph, nodes };
 }
 
+/** Kernels over up to this many elements take less time than starting them: they are put together also where they have nothing in common. */
+const SMALL = 4096;
+
 /** Divides a graph of primitives into kernels. */
 export class Fusion {
   readonly groups: Group[] = [];
@@ -254,7 +257,7 @@ export class Fusion {
     const related = new Set<Group>(more);
     for (let k = this.groups.length - 1; k >= 0 && k >= this.groups.length - 40; k--) {
       const g = this.groups[k];
-      if (g.members.some((m) => [...this.leavesOf(m)].some((leaf) => leaves.has(leaf)))) related.add(g);
+      if (g.size <= SMALL || g.members.some((m) => [...this.leavesOf(m)].some((leaf) => leaves.has(leaf)))) related.add(g);
     }
     return [...related];
   }

@@ -153,33 +153,41 @@ const composed: RewriteRule = ({ op, inputs, attributes, outputs }, b) => {
   return undefined;
 };
 
-/** Elements that one workgroup reduces at most before a long sum is taken in two steps. */
-const LONG_REDUCTION = 4096;
-/** Results from which a sum keeps a GPU busy without being split. */
-const MANY_RESULTS = 4096;
+/** Sums of fewer elements than this are taken in one step. */
+const LONG_REDUCTION = 1024;
+/** Elements that a thread of a partial sum should take, and threads that keep a large GPU busy. */
+const ELEMENTS_OF_A_THREAD = 16, BUSY_THREADS = 2 ** 17, THREADS_OF_A_RESULT = 8;
 
 const largestDivisor = (n: number, most: number): number => {
-  for (let d = Math.min(n, most); d > 1; d--) if (n % d === 0) return d;
+  for (let d = Math.min(n, Math.floor(most)); d > 1; d--) if (n % d === 0) return d;
   return 1;
 };
 
-/** A long sum with few results as partial sums and their sum, so that more than a few workgroups take part. */
+/**
+ * A long sum with few results as partial sums and their sum, so that all of a GPU takes part: the outer axes of the sum are kept, whole or
+ * in parts, until there are enough partial sums.
+ */
 const longSums: RewriteRule = ({ op, inputs: { x }, attributes, outputs: [out] }, b) => {
   if (!['Sum', 'Max', 'Min'].includes(op) || attributes.partial) return undefined;
-  const axes = reductionAxes(attributes, x.shape.length), count = sizeOf(x.shape) / sizeOf(out.shape), results = sizeOf(out.shape);
-  if (count < LONG_REDUCTION || results >= MANY_RESULTS) return undefined;
-  const wanted = Math.min(Math.ceil(MANY_RESULTS / results), Math.floor(count / 256), 1024);
-  let axis = -1, divisor = 1;
-  for (const k of axes) {
-    const d = largestDivisor(x.shape[k], wanted);
-    if (d > divisor) [axis, divisor] = [k, d];
-  }
-  if (divisor < 2) return undefined;
-  const split = [...x.shape.slice(0, axis), divisor, x.shape[axis] / divisor, ...x.shape.slice(axis + 1)];
-  const inner = axes.map((k) => (k === axis ? k + 1 : k > axis ? k + 1 : k));
+  const axes = reductionAxes(attributes, x.shape.length).sort((p, q) => p - q), results = sizeOf(out.shape), count = sizeOf(x.shape) / results;
+  const threads = Math.min(BUSY_THREADS, (count * results) / ELEMENTS_OF_A_THREAD);
+  const wanted = Math.min(threads / (results * THREADS_OF_A_RESULT), count / 64);
+  if (count < LONG_REDUCTION || wanted < 2) return undefined;
+  const split: number[] = [], inner: number[] = [], outer: number[] = [];
+  let parts = 1;
+  x.shape.forEach((d, k) => {
+    const kept = axes.includes(k) ? largestDivisor(d, wanted / parts) : 1;
+    if (kept > 1) {
+      outer.push(split.length);
+      split.push(kept);
+      parts *= kept;
+    }
+    if (axes.includes(k)) inner.push(split.length);
+    split.push(d / kept);
+  });
+  if (parts < 2) return undefined;
   const partial = b.one(op, { x: b.reshape(x, split) }, { axis: inner, keepDims: true, partial: true });
-  const rest = b.one(op, { x: partial }, { axis: [axis], keepDims: true, partial: true });
-  return [b.reshape(rest, out.shape)];
+  return [b.reshape(b.one(op, { x: partial }, { axis: outer, keepDims: true, partial: true }), out.shape)];
 };
 
 /** Tiles of a matrix product below which its inner dimension is split. */

@@ -6,6 +6,8 @@ import { KernelWriter, labelOf, workgroupLine, type Kernel, type Layout } from '
 import { literal } from './emitter.js';
 
 const THREADS = 256;
+/** Elements of a sum that a thread loads before it adds the first. */
+const UNROLLED = 4;
 /** Sums of up to this many elements are taken by one thread. */
 const SHORT = 8;
 
@@ -41,13 +43,37 @@ export function reductionKernel(group: Group, layout: Layout): Kernel {
   const names = new Map<Value, string>(), coordinates = reductionCoordinates(geometry);
   const lines: string[] = [], shared: string[] = [];
   let operations = 0;
-  const pass = (lead: string, body: (emitter: Emitter) => void): void => {
-    const emitter = writer.emitter((v) => names.get(v), `${lead}v`);
-    body(emitter);
-    operations += emitter.lines.length * group.size;
-    lines.push(`for (var ${PLACE} = lane; ${PLACE} < ${count}; ${PLACE} += ${lanes}) {`, ...emitter.lines, '}');
+  const unrolled = !layout.limits.isSoftware && count >= UNROLLED * lanes ? UNROLLED : 1, rounds = Math.floor(count / (lanes * unrolled));
+  /** A loop over the elements of the sum; `body` computes with an emitter and gives what follows once all loads are under way. */
+  const pass = (lead: string, body: (emitter: Emitter) => string[]): void => {
+    const copies = (n: number, first: string): string[] => {
+      const computed: string[] = [], after: string[] = [];
+      for (let k = 0; k < n; k++) {
+        const emitter = writer.emitter((v) => names.get(v), `${lead}v${k}_`), place = `${PLACE}${k}`;
+        const here = (line: string): string => line.replace(new RegExp(`\\b${PLACE}\\b`, 'g'), place);
+        const last = body(emitter);
+        computed.push(`let ${place} = ${first} + ${k * lanes};`, ...emitter.lines.map(here));
+        after.push(...last.map(here));
+        operations += (emitter.lines.length * group.size) / n;
+      }
+      return [...computed, ...after];
+    };
+    if (rounds === 1 && unrolled === 1 && count === lanes) lines.push('{', ...copies(1, 'lane'), '}');
+    else if (rounds > 0) lines.push(`for (var turn = 0; turn < ${rounds}; turn++) {`, ...copies(unrolled, `turn * ${lanes * unrolled} + lane`), '}');
+    if (rounds * lanes * unrolled < count) lines.push(`for (var rest = lane + ${rounds * lanes * unrolled}; rest < ${count}; rest += ${lanes}) {`, ...copies(1, 'rest'), '}');
   };
-  for (const [level, members] of levels(reductions).entries()) {
+  const isElement = (v: Value): boolean => !isReduction(v.node!.op) && sizeOf(v.shape) === group.size && (group.size !== outputs);
+  const elements = group.stores.filter(isElement), single = group.stores.filter((v) => !isElement(v));
+  const { passes, levelOf } = levels(reductions);
+  const writes = (emitter: Emitter, level: number): string[] => {
+    const values = elements.filter((v) => Math.min(levelOf(v), passes.length) === level), expressions = values.map((v) => emitter.element(v, homeOf(group, v)));
+    const computed = emitter.lines.splice(0);
+    values.forEach((v, k) => writer.write(v, expressions[k], emitter));
+    const written = emitter.lines.splice(0);
+    emitter.lines.push(...computed);
+    return written.length > 0 && outputs % results !== 0 ? ['if (inside) {', ...written, '}'] : written;
+  };
+  for (const [level, members] of passes.entries()) {
     const sums = members.map((m, k) => ({ m, op: m.node!.op, input: m.node!.inputs[0], sum: `a${level}_${k}`, at: `q${level}_${k}`, isArgument: m.node!.op.startsWith('Arg'), name: `s${level}_${k}` }));
     for (const s of sums) {
       const type = s.input.dtype === 'int32' ? 'i32' : 'f32';
@@ -56,11 +82,11 @@ export function reductionKernel(group: Group, layout: Layout): Kernel {
       if (s.isArgument) lines.push(`var ${s.at}: i32 = ${count};`);
     }
     pass(`p${level}`, (emitter) => {
-      for (const s of sums) {
+      const after = sums.flatMap((s) => {
         const x = emitter.element(s.input, coordinates);
-        if (!s.isArgument) emitter.lines.push(`${s.sum} = ${COMBINE[s.op](s.sum, x)};`);
-        else emitter.lines.push(`if (${preferred(s.op, x, PLACE, s.sum, s.at)}) { ${s.sum} = ${x}; ${s.at} = ${PLACE}; }`);
-      }
+        return s.isArgument ? [`if (${preferred(s.op, x, PLACE, s.sum, s.at)}) { ${s.sum} = ${x}; ${s.at} = ${PLACE}; }`] : [`${s.sum} = ${COMBINE[s.op](s.sum, x)};`];
+      });
+      return [...after, ...writes(emitter, level)];
     });
     if (lanes > 1) {
       for (const s of sums) {
@@ -89,15 +115,7 @@ export function reductionKernel(group: Group, layout: Layout): Kernel {
     } else for (const s of sums) lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum};`);
     for (const s of sums) names.set(s.m, s.name);
   }
-  const isElement = (v: Value): boolean => !isReduction(v.node!.op) && sizeOf(v.shape) === group.size && (group.size !== outputs);
-  const elements = group.stores.filter(isElement), single = group.stores.filter((v) => !isElement(v));
-  if (elements.length > 0) {
-    lines.push('if (inside) {');
-    pass('e', (emitter) => {
-      for (const value of elements) writer.write(value, emitter.element(value, homeOf(group, value)), emitter);
-    });
-    lines.push('}');
-  }
+  if (elements.some((v) => levelOf(v) >= passes.length)) pass('e', (emitter) => writes(emitter, passes.length));
   if (single.length > 0) {
     const emitter = writer.emitter((v) => names.get(v), 'r');
     for (const value of single) writer.write(value, emitter.element(value, homeOf(group, value)), emitter);
@@ -116,23 +134,23 @@ ${lines.join('\n')}
   return writer.kernel('reduction', labelOf(group), body, workgroups, operations);
 }
 
-/** Reductions in the passes in which they can be taken: those that need no other first. */
-function levels(reductions: readonly Value[]): Value[][] {
+/** Reductions in the passes in which they can be taken, those that need no other first, and the pass in which a value is known. */
+function levels(reductions: readonly Value[]): { passes: Value[][]; levelOf: (v: Value) => number } {
   const members = new Set(reductions), level = new Map<Value, number>();
   const seen = new Map<Value, number>();
-  const needed = (v: Value): number => {
+  const levelOf = (v: Value): number => {
     if (members.has(v)) return level.get(v)! + 1;
     const known = seen.get(v);
     if (known !== undefined) return known;
-    const most = v.node ? Math.max(0, ...v.node.inputs.map(needed)) : 0;
+    const most = v.node ? Math.max(0, ...v.node.inputs.map(levelOf)) : 0;
     seen.set(v, most);
     return most;
   };
   const passes: Value[][] = [];
   for (const v of reductions) {
-    const l = needed(v.node!.inputs[0]);
+    const l = levelOf(v.node!.inputs[0]);
     level.set(v, l);
     (passes[l] ??= []).push(v);
   }
-  return passes;
+  return { passes, levelOf };
 }
