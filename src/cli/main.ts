@@ -12,6 +12,7 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
   experiment: async () => (await import('./experiment.js')).experimentCommand,
   figures: async () => (await import('./figures.js')).figuresCommand,
   notebooks: async () => (await import('./notebooks.js')).notebooksCommand,
+  plan: async () => (await import('./plan.js')).planCommand,
   start: async () => (await import('./start.js')).startCommand,
   train: async () => (await import('./train.js')).trainCommand,
 };

@@ -50,22 +50,34 @@ const prefixed = <T>(prefix: string, record: Record<string, T>): Record<string, 
 const withPrefix = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).filter(([k]) => k.startsWith(prefix)).map(([k, v]) => [k.slice(prefix.length), v]));
 
 /**
+ * Traces one call of `step` as it is compiled.
+ * @param keeps which named kernels the engine has kernels of its own for
+ * @returns a graph with inputs `state/…` and `input/…`, outputs `next/…` and `output/…`
+ */
+export function traceStep(step: StateStep, { state, inputs }: { state: Record<string, { shape: readonly number[] }>; inputs: Record<string, TensorSpec> }, keeps: (kernel: string) => boolean): Graph {
+  const specs = Object.fromEntries(Object.entries(state).map(([k, { shape }]) => [k, { shape, dtype: 'float32' as const }]));
+  return trace(
+    (all) => {
+      const { state: next = {}, outputs } = step(withPrefix(STATE, all), withPrefix(INPUT, all));
+      for (const [name, t] of Object.entries(next)) checkShape(`state ${name}`, t.shape, state[name]?.shape);
+      return { ...prefixed(NEXT, next), ...prefixed(OUTPUT, outputs) };
+    },
+    { ...prefixed(STATE, specs), ...prefixed(INPUT, inputs) },
+    { keeps },
+  );
+}
+
+/** Which named kernels WebGPU's planner takes whole. */
+export const plannedWhole = (): boolean => false;
+
+/**
  * Traces one call of `step` and compiles it: with onnxruntime into one graph, whose state stays in two sets of buffers that change places
  * after every run; with WebGPU into one list of kernels that is replayed on the GPU, where the state stays.
  */
 export async function compileStep(step: StateStep, options: CompileOptions): Promise<CompiledStep> {
   const { gpu, runtime } = options.engine ?? (await chooseEngine());
   const started = performance.now();
-  const stateSpecs = Object.fromEntries(Object.entries(options.state).map(([k, v]) => [k, { shape: v.shape, dtype: 'float32' as const }]));
-  const traced = trace(
-    (all) => {
-      const { state = {}, outputs } = step(withPrefix(STATE, all), withPrefix(INPUT, all));
-      for (const [name, t] of Object.entries(state)) checkShape(`state ${name}`, t.shape, options.state[name]?.shape);
-      return { ...prefixed(NEXT, state), ...prefixed(OUTPUT, outputs) };
-    },
-    { ...prefixed(STATE, stateSpecs), ...prefixed(INPUT, options.inputs) },
-    { keeps: gpu ? () => false : loweredToOnnx },
-  );
+  const traced = traceStep(step, options, gpu ? plannedWhole : loweredToOnnx);
   if (gpu) return new GpuCompiledStep(gpu, await whileDeviceLasts(gpu, () => GpuProgram.create(gpu, planGraph(traced, gpu))), traced, options, started);
   return new OnnxCompiledStep(await OnnxProgram.create(runtime!, traced, options), options, performance.now() - started);
 }
