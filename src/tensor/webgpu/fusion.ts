@@ -327,12 +327,13 @@ export class Fusion {
       if (g === target) return true;
       if (seen.has(g)) continue;
       seen.add(g);
-      for (const d of this.#dependencies(g)) pending.push(d);
+      for (const d of this.dependenciesOf(g)) pending.push(d);
     }
     return false;
   }
 
-  #dependencies(group: Group): Set<Group> {
+  /** The kernels whose results a kernel reads. */
+  dependenciesOf(group: Group): Set<Group> {
     const found = new Set<Group>();
     for (const m of group.members) for (const leaf of this.leavesOf(m)) {
       for (const writer of this.writersOf(leaf)) if (writer !== group) found.add(writer);
@@ -358,7 +359,7 @@ export class Fusion {
     const visit = (g: Group): void => {
       if (done.has(g)) return;
       done.add(g);
-      for (const d of [...this.#dependencies(g)].sort((a, b) => a.order - b.order)) visit(d);
+      for (const d of [...this.dependenciesOf(g)].sort((a, b) => a.order - b.order)) visit(d);
       sorted.push(g);
     };
     for (const g of pending) visit(g);

@@ -22,15 +22,27 @@ export interface Binding {
   writes: boolean;
 }
 
-/** One kernel: its program, what it binds and how many workgroups it starts. */
+/** One dispatch: its program, what it binds and how many workgroups it starts. */
 export interface Kernel {
   /** What it computes, for the plan's listing. */
   label: string;
-  kind: Group['kind'] | 'named';
+  kind: Group['kind'] | 'stack';
   code: string;
   bindings: Binding[];
   workgroups: readonly [number, number, number];
   /** Floating-point operations, roughly (for matrix products exactly). */
+  operations: number;
+}
+
+/** What one group adds to a dispatch. */
+export interface KernelBody {
+  group: Group;
+  /** Declarations outside of functions; their names end with the body's number. */
+  declarations: string;
+  /** Statements; `block` (i32) is the number of the workgroup among the body's, `thread` (u32) that of the thread in it. */
+  statements: string;
+  threads: number;
+  blocks: number;
   operations: number;
 }
 
@@ -55,6 +67,8 @@ export interface PlanLimits {
   isSoftware?: boolean;
   /** Tiles of all matrix products; left out: by their sizes. */
   tiles?: Tiles;
+  /** Most groups in one dispatch; left out: 8, and 1 on a software adapter, whose compiler takes long over long programs. */
+  stacked?: number;
 }
 
 /** What kernels are written with: where values lie, and how buffers are bound. */
@@ -64,22 +78,66 @@ export interface Layout {
   limits: PlanLimits;
 }
 
-/** Gathers the bindings of one kernel and writes the accesses to them. */
-export class KernelWriter {
-  readonly bindings: (Binding & { name: string; type: string })[] = [];
+/** The buffer in which all small values lie, each at a place of its own: kernels that run as one dispatch bind it once. */
+export const SMALL_VALUES = 0;
+
+type NamedBinding = Binding & { name: string; type: string };
+
+/** The bindings and helper functions of one dispatch. */
+export class Dispatch {
+  readonly bindings: NamedBinding[] = [];
   readonly helpers = new Set<string>();
 
-  constructor(readonly layout: Layout, readonly group: Group) {}
+  /** @param isStack whether several groups share the dispatch */
+  constructor(readonly layout: Layout, readonly isStack: boolean) {}
 
-  /** `name[index]` of the place where a value lies. */
-  access(value: Value, index: Index, emitter: Emitter, writes: boolean): string {
-    const { buffer, offset, elements } = this.layout.placementOf(value);
-    const aligned = Math.floor((offset * 4) / this.layout.limits.alignment) * this.layout.limits.alignment, first = offset - aligned / 4;
-    let binding = this.bindings.find((b) => b.buffer === buffer && b.offset === aligned && b.type === STORED_TYPE[value.dtype]);
-    if (!binding) this.bindings.push((binding = { buffer, offset: aligned, bytes: 0, writes, name: `b${this.bindings.length}`, type: STORED_TYPE[value.dtype] }));
-    binding.bytes = Math.max(binding.bytes, (first + elements) * 4);
-    binding.writes ||= writes;
-    return `${binding.name}[${emitter.index(plus(index, first))}]`;
+  /** The binding of a place, and the place's first element there. */
+  bind({ buffer, offset, elements }: Placement, type: string, writes: boolean): { binding: NamedBinding; first: number } {
+    const whole = this.isStack && buffer === SMALL_VALUES;
+    const aligned = whole ? 0 : Math.floor((offset * 4) / this.layout.limits.alignment) * this.layout.limits.alignment, first = offset - aligned / 4;
+    const bound = whole ? 'u32' : type;
+    let binding = this.bindings.find((b) => b.buffer === buffer && b.offset === aligned && b.type === bound);
+    if (!binding) this.bindings.push((binding = { buffer, offset: aligned, bytes: 0, writes, name: `b${this.bindings.length}`, type: bound }));
+    binding.bytes = whole ? Infinity : Math.max(binding.bytes, (first + elements) * 4);
+    for (const b of this.bindings) if (b === binding || b.buffer === buffer) b.writes ||= writes || binding.writes || b.writes; // a buffer is not read and written through bindings of two kinds
+    return { binding, first };
+  }
+
+  /** The whole program. */
+  kernel(bodies: readonly KernelBody[]): Kernel {
+    for (const b of this.bindings) b.writes = this.bindings.some((other) => other.buffer === b.buffer && other.writes);
+    const declarations = this.bindings.map((b, k) => `@group(0) @binding(${k}) var<storage, ${b.writes ? 'read_write' : 'read'}> ${b.name}: array<${b.type}>;`);
+    const { workgroups, number } = workgroupLine(bodies.reduce((n, b) => n + b.blocks, 0));
+    const functions = bodies.map((b, k) => `${b.declarations}\nfn kernel${k}(block: i32, thread: u32) {\n${b.statements}\n}`);
+    let first = 0;
+    const calls = bodies.map((b, k) => {
+      const from = first;
+      first += b.blocks;
+      const call = `kernel${k}(block${from > 0 ? ` - ${from}` : ''}, thread);`;
+      return bodies.length === 1 ? call : k === bodies.length - 1 ? `else if (block < ${first}) { ${call} }` : `${k > 0 ? 'else ' : ''}if (block < ${first}) { ${call} }`;
+    });
+    const code = [...declarations, helperFunctions(this.helpers), ...functions, `@compute @workgroup_size(${bodies[0].threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+let block = ${number};
+${bodies.length === 1 && workgroups[1] > 1 ? `if (block >= ${first}) { return; }\n` : ''}${calls.join('\n')}
+}`].join('\n');
+    return {
+      label: bodies.map((b) => labelOf(b.group)).join(' | '), kind: bodies.length === 1 ? bodies[0].group.kind : 'stack', code,
+      bindings: this.bindings.map(({ buffer, offset, bytes, writes }) => ({ buffer, offset, bytes, writes })), workgroups, operations: bodies.reduce((n, b) => n + b.operations, 0),
+    };
+  }
+}
+
+/** Writes the accesses to memory of one group. */
+export class KernelWriter {
+  /** @param number of the group's body in its dispatch: names of declarations end with it. */
+  constructor(readonly dispatch: Dispatch, readonly group: Group, readonly number: number) {}
+
+  get layout(): Layout { return this.dispatch.layout; }
+
+  /** `name[index]` of the place where a value lies, and the type that the buffer is bound as. */
+  #access(value: Value, index: Index, emitter: Emitter, writes: boolean): { place: string; type: string } {
+    const { binding, first } = this.dispatch.bind(this.layout.placementOf(value), STORED_TYPE[value.dtype], writes);
+    return { place: `${binding.name}[${emitter.index(plus(index, first))}]`, type: binding.type };
   }
 
   /** Positions at which leaves have been read so far. */
@@ -89,14 +147,16 @@ export class KernelWriter {
   read(value: Value, coordinates: readonly Index[], emitter: Emitter): string {
     const at = flatten(coordinates, value.shape);
     this.reads.push(at);
-    const text = this.access(value, at, emitter, false);
+    const { place, type } = this.#access(value, at, emitter, false), wanted = STORED_TYPE[value.dtype];
+    const text = type === wanted ? place : `bitcast<${wanted}>(${place})`;
     return emitter.define(value.dtype === 'bool' ? `${text} != 0u` : text);
   }
 
   /** Writes a member's element. */
   write(value: Value, expression: string, emitter: Emitter): void {
-    const place = this.access(value, flatten(homeOf(this.group, value), value.shape), emitter, true);
-    emitter.lines.push(`${place} = ${value.dtype === 'bool' ? `select(0u, 1u, ${expression})` : expression};`);
+    const { place, type } = this.#access(value, flatten(homeOf(this.group, value), value.shape), emitter, true);
+    const text = value.dtype === 'bool' ? `select(0u, 1u, ${expression})` : expression;
+    emitter.lines.push(`${place} = ${type === STORED_TYPE[value.dtype] ? text : `bitcast<${type}>(${text})`};`);
   }
 
   /** An emitter that takes members from `local` where it has them, and everything else from memory. */
@@ -111,18 +171,7 @@ export class KernelWriter {
         return undefined;
       }
       return this.layout.fusion.isLeaf(value) ? this.read(value, coordinates, emitter) : undefined;
-    }, prefix, this.helpers);
-  }
-
-  /** The whole program. */
-  program(body: string): string {
-    const declarations = this.bindings.map((b, k) => `@group(0) @binding(${k}) var<storage, ${b.writes ? 'read_write' : 'read'}> ${b.name}: array<${b.type}>;`);
-    return [...declarations, helperFunctions(this.helpers), body].join('\n');
-  }
-
-  kernel(kind: Kernel['kind'], label: string, body: string, workgroups: Kernel['workgroups'], operations: number): Kernel {
-    const code = this.program(body);
-    return { label, kind, code, bindings: this.bindings.map(({ buffer, offset, bytes, writes }) => ({ buffer, offset, bytes, writes })), workgroups, operations };
+    }, prefix, this.dispatch.helpers);
   }
 }
 
@@ -130,7 +179,7 @@ export class KernelWriter {
 const MOST_WORKGROUPS = 65535;
 
 /** A line of n workgroups as a rectangle that a dispatch takes, and the number of a workgroup in it. */
-export function workgroupLine(n: number): { workgroups: [number, number, number]; number: string } {
+function workgroupLine(n: number): { workgroups: [number, number, number]; number: string } {
   if (n <= MOST_WORKGROUPS) return { workgroups: [n, 1, 1], number: 'i32(workgroup.x)' };
   const columns = Math.ceil(Math.sqrt(n));
   return { workgroups: [columns, Math.ceil(n / columns), 1], number: `i32(workgroup.y * ${columns}u + workgroup.x)` };

@@ -1,5 +1,5 @@
-import { ELEMENT, homeOf, type Group } from './fusion.js';
-import { KernelWriter, labelOf, workgroupLine, type Kernel, type Layout } from './kernel.js';
+import { ELEMENT, homeOf } from './fusion.js';
+import type { KernelBody, KernelWriter } from './kernel.js';
 
 const THREADS = 256;
 /** Elements that a thread computes where there are many: their loads are all under way before the first is used. */
@@ -8,9 +8,8 @@ const EACH = 4;
 const MANY = 2 ** 19;
 
 /** A kernel in which each thread computes an element, or a few, of every member. */
-export function mapKernel(group: Group, layout: Layout): Kernel {
-  const writer = new KernelWriter(layout, group), each = group.size >= MANY && !layout.limits.isSoftware ? EACH : 1;
-  const { workgroups, number } = workgroupLine(Math.ceil(group.size / (THREADS * each)));
+export function mapKernel(writer: KernelWriter): KernelBody {
+  const { group, layout } = writer, each = group.size >= MANY && !layout.limits.isSoftware ? EACH : 1;
   const computed: string[] = [], written: string[] = [];
   let operations = 0;
   for (let k = 0; k < each; k++) {
@@ -27,10 +26,6 @@ export function mapKernel(group: Group, layout: Layout): Kernel {
     computed.push(...here(compute));
     written.push(...(each > 1 && beyond ? [`if (${at} < ${group.size}) {`, ...here(emitter.lines), '}'] : here(emitter.lines)));
   }
-  const body = `@compute @workgroup_size(${THREADS}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-let first = ${number} * ${THREADS * each} + i32(thread);
-${computed.join('\n')}
-${written.join('\n')}
-}`;
-  return writer.kernel('map', labelOf(group), body, workgroups, operations);
+  const statements = [`let first = block * ${THREADS * each} + i32(thread);`, ...computed, ...written].join('\n');
+  return { group, declarations: '', statements, threads: THREADS, blocks: Math.ceil(group.size / (THREADS * each)), operations };
 }

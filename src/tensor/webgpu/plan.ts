@@ -2,11 +2,12 @@ import { elementsOf } from '../graph-builder.js';
 import { newNode, type Graph, type TypedArray, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { ASSEMBLE, Fusion, assembleConcatenations } from './fusion.js';
-import type { Kernel, Layout, Placement, PlanLimits } from './kernel.js';
+import { Dispatch, KernelWriter, SMALL_VALUES, type Kernel, type Layout, type Placement, type PlanLimits } from './kernel.js';
 import { mapKernel } from './map-kernel.js';
 import { toPrimitives } from './primitives.js';
 import { productKernel } from './product-kernel.js';
 import { reductionKernel } from './reduction-kernel.js';
+import { SMALL_BYTES, schedule } from './schedule.js';
 
 /** The least that every WebGPU device takes. */
 export const LEAST_LIMITS: PlanLimits = { buffers: 8, alignment: 256 };
@@ -26,12 +27,22 @@ export interface Plan {
   intermediateBytes: number;
 }
 
+const isSmall = (value: Value): boolean => sizeOf(value.shape) * 4 <= SMALL_BYTES;
+
 const aligned = (bytes: number): number => Math.max(256, Math.ceil(bytes / 256) * 256);
 
 /** Buffers that are given back and taken again; none is made before all sizes are known, so that one that is too small grows. */
 class Arena {
-  readonly sizes: number[] = [];
+  /** The first is that of small values. */
+  readonly sizes: number[] = [0];
   readonly #free: number[] = [];
+
+  /** A place of its own among the small values. */
+  small(elements: number): Placement {
+    const offset = this.sizes[SMALL_VALUES] / 4;
+    this.sizes[SMALL_VALUES] += aligned(elements * 4);
+    return { buffer: SMALL_VALUES, offset, elements };
+  }
 
   /** A buffer of its own, never used for anything else. */
   own(bytes: number): number {
@@ -84,7 +95,7 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
   const arena = new Arena(), places = new Map<Value, Placement>();
   const inputs = new Map<string, Placement>(), constants: Plan['constants'] = [];
   const own = (value: Value): Placement => {
-    const elements = sizeOf(value.shape), place = { buffer: arena.own(elements * 4), offset: 0, elements };
+    const elements = sizeOf(value.shape), place = isSmall(value) ? arena.small(elements) : { buffer: arena.own(elements * 4), offset: 0, elements };
     places.set(value, place);
     return place;
   };
@@ -106,11 +117,12 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
       offset += sizeOf(part.shape);
     }
   }
+  const dispatches = schedule(fusion, limits, (value) => assembled.get(value)?.whole ?? value);
   const lastUse = new Map<Value, number>(), outputs = new Set([...graph.outputs.values()]);
-  fusion.groups.forEach((group, at) => {
+  dispatches.forEach((stack, at) => stack.forEach((group) => {
     for (const m of group.members) for (const leaf of fusion.leavesOf(m)) lastUse.set(fusion.baseOf(leaf), at);
     for (const m of group.stores) lastUse.set(m, Math.max(at, lastUse.get(m) ?? 0));
-  });
+  }));
   const dying = new Map<number, Value[]>();
   for (const [value, at] of lastUse) if (!outputs.has(value) && value.node) dying.set(at, [...(dying.get(at) ?? []), value]);
   let intermediateBytes = 0;
@@ -124,7 +136,7 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
     }
     const elements = sizeOf(value.shape);
     intermediateBytes += elements * 4;
-    places.set(value, { buffer: outputs.has(value) ? arena.own(elements * 4) : arena.take(elements * 4), offset: 0, elements });
+    places.set(value, isSmall(value) ? arena.small(elements) : { buffer: outputs.has(value) ? arena.own(elements * 4) : arena.take(elements * 4), offset: 0, elements });
   };
   const placementOf = (value: Value): Placement => {
     if (value.constant !== undefined) return constant(value);
@@ -136,12 +148,20 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
     return { buffer, offset: offset + fusion.offsetOf(value), elements: sizeOf(value.shape) };
   };
   const layout: Layout = { fusion, placementOf, limits };
-  const kernels = fusion.groups.map((group, at) => {
-    for (const value of group.stores) place(value);
-    const kernel = group.kind === 'map' ? mapKernel(group, layout) : group.kind === 'reduction' ? reductionKernel(group, layout) : productKernel(group, layout);
-    for (const value of dying.get(at) ?? []) if (!assembled.has(value) && places.has(value)) arena.give(places.get(value)!.buffer);
+  const kernels = dispatches.map((stack, at) => {
+    for (const group of stack) for (const value of group.stores) place(value);
+    const dispatch = new Dispatch(layout, stack.length > 1);
+    const kernel = dispatch.kernel(stack.map((group, k) => {
+      const writer = new KernelWriter(dispatch, group, k);
+      return group.kind === 'map' ? mapKernel(writer) : group.kind === 'reduction' ? reductionKernel(writer) : productKernel(writer);
+    }));
+    for (const value of dying.get(at) ?? []) {
+      const found = places.get(value);
+      if (found && found.buffer !== SMALL_VALUES && !assembled.has(value)) arena.give(found.buffer);
+    }
     return kernel;
   });
+  arena.sizes[SMALL_VALUES] = aligned(arena.sizes[SMALL_VALUES]);
   const results = new Map([...graph.outputs].map(([name, value]) => [name, placementOf(value)]));
   return { kernels, buffers: arena.sizes, inputs, outputs: results, constants, nodes: graph.nodes.length, intermediateBytes };
 }

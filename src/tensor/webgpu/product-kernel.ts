@@ -1,7 +1,7 @@
 import { inputOf, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { BATCH, COLUMN, ROW, homeOf, type Group } from './fusion.js';
-import { KernelWriter, labelOf, workgroupLine, type Kernel, type Layout, type Tiles } from './kernel.js';
+import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
 import { unflatten, variableIndex, type Index } from './index-algebra.js';
 
 const LARGE: Tiles = { rows: 128, columns: 128, inner: 8, height: 8, width: 8 };
@@ -18,16 +18,24 @@ export function tilesFor(P: number, M: number, N: number): Tiles {
   return SMALL;
 }
 
+/** The tiles of a group's product (none: plain loops), its workgroups and the threads of each. */
+export function tilesOf({ product }: Group, limits: PlanLimits): { tiles: Tiles | undefined; threads: number; blocks: number } {
+  const { shape } = product!.outputs[0], [M, N] = shape.slice(-2), P = sizeOf(shape.slice(0, -2));
+  if (limits.isSoftware && !limits.tiles) return { tiles: undefined, threads: 256, blocks: Math.ceil((P * M * N) / 256) };
+  const t = limits.tiles ?? tilesFor(P, M, N);
+  return { tiles: t, threads: (t.columns / t.width) * (t.rows / t.height), blocks: Math.ceil(N / t.columns) * Math.ceil(M / t.rows) * P };
+}
+
 const INNER = 'k';
 
 /** A kernel for a (batched) matrix product; its operands are read through whatever views lead to them, its epilogue writes the members. */
-export function productKernel(group: Group, layout: Layout): Kernel {
+export function productKernel(writer: KernelWriter): KernelBody {
+  const { group, layout, number } = writer;
   const node = group.product!, [out] = node.outputs, a = inputOf(node, 'a'), b = inputOf(node, 'b');
   const [M, N] = out.shape.slice(-2), batch = out.shape.slice(0, -2), P = sizeOf(batch);
   const transposeA = Boolean(node.attributes.transposeA), transposeB = Boolean(node.attributes.transposeB);
   const K = transposeA ? a.shape[a.shape.length - 2] : a.shape[a.shape.length - 1];
-  const t = layout.limits.tiles ?? tilesFor(P, M, N), across = t.columns / t.width, threads = across * (t.rows / t.height);
-  const writer = new KernelWriter(layout, group);
+  const { tiles, threads, blocks } = tilesOf(group, layout.limits);
   const p = unflatten(variableIndex(BATCH, P), batch), m = variableIndex(ROW, M), n = variableIndex(COLUMN, N), k = variableIndex(INNER, K);
   const loader = (name: string, v: Value, outer: Index, swapped: boolean): { text: string; alongInner: boolean } => {
     const rank = v.shape.length - 2, batches = p.slice(p.length - rank);
@@ -35,28 +43,25 @@ export function productKernel(group: Group, layout: Layout): Kernel {
     const outerName = name === 'A' ? ROW : COLUMN;
     const before = writer.reads.length;
     const result = emitter.element(v, [...batches, ...(swapped ? [k, outer] : [outer, k])]);
-    const text = `fn load${name}(${BATCH}: i32, ${outerName}: i32, ${INNER}: i32) -> f32 {\n${emitter.lines.join('\n')}\nreturn ${result};\n}`;
+    const text = `fn load${name}${number}(${BATCH}: i32, ${outerName}: i32, ${INNER}: i32) -> f32 {\n${emitter.lines.join('\n')}\nreturn ${result};\n}`;
     return { text, alongInner: isContiguous(writer.reads.slice(before), INNER, outerName) };
   };
   const A = loader('A', a, m, transposeA), B = loader('B', b, n, !transposeB);
+  const operations = 2 * P * M * N * K;
   const epilogue = writer.emitter((v) => (v === out ? 'sum' : undefined));
   for (const value of group.stores) writer.write(value, epilogue.element(value, homeOf(group, value)), epilogue);
 
-  if (layout.limits.isSoftware && !layout.limits.tiles) {
-    const { workgroups, number } = workgroupLine(Math.ceil((P * M * N) / 64));
-    const body = `${A.text}
-${B.text}
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-let element = ${number} * 64 + i32(thread);
+  if (!tiles) {
+    const statements = `let element = block * 256 + i32(thread);
 if (element >= ${P * M * N}) { return; }
 let ${COLUMN} = element % ${N}; let ${ROW} = (element / ${N}) % ${M}; let ${BATCH} = element / ${M * N};
 var sum = 0.0f;
-for (var ${INNER} = 0; ${INNER} < ${K}; ${INNER}++) { sum += loadA(${BATCH}, ${ROW}, ${INNER}) * loadB(${BATCH}, ${COLUMN}, ${INNER}); }
-${epilogue.lines.join('\n')}
-}`;
-    return writer.kernel('product', labelOf(group), body, workgroups, 2 * P * M * N * K);
+for (var ${INNER} = 0; ${INNER} < ${K}; ${INNER}++) { sum += loadA${number}(${BATCH}, ${ROW}, ${INNER}) * loadB${number}(${BATCH}, ${COLUMN}, ${INNER}); }
+${epilogue.lines.join('\n')}`;
+    return { group, declarations: `${A.text}\n${B.text}`, statements, threads, blocks, operations };
   }
 
+  const t = tiles, across = t.columns / t.width;
   /** Statements that fetch one thread's part of a tile into registers, and that put it into shared memory. */
   const tile = (name: 'A' | 'B', size: number, limit: number, origin: string, alongInner: boolean): { fetch: string[]; put: string[] } => {
     const each = (size * t.inner) / threads, fetch: string[] = [], put: string[] = [];
@@ -64,9 +69,9 @@ ${epilogue.lines.join('\n')}
       const at = `(i32(thread) + ${s * threads})`;
       const outerAt = alongInner ? `${at} / ${t.inner}` : `${at} % ${size}`, innerAt = alongInner ? `${at} % ${t.inner}` : `${at} / ${size}`;
       const conditions = [...(limit % size ? [`${origin} + ${outerAt} < ${limit}`] : []), ...(K % t.inner ? [`first + ${innerAt} < ${K}`] : [])];
-      const load = `f${name}${s} = load${name}(${BATCH}, ${origin} + ${outerAt}, first + ${innerAt});`;
+      const load = `f${name}${s} = load${name}${number}(${BATCH}, ${origin} + ${outerAt}, first + ${innerAt});`;
       fetch.push(conditions.length > 0 ? `f${name}${s} = 0.0f; if (${conditions.join(' && ')}) { ${load} }` : load);
-      put.push(`tile${name}[((${innerAt}) * ${size} + (${outerAt})) / 4][((${innerAt}) * ${size} + (${outerAt})) % 4] = f${name}${s};`);
+      put.push(`tile${name}${number}[((${innerAt}) * ${size} + (${outerAt})) / 4][((${innerAt}) * ${size} + (${outerAt})) % 4] = f${name}${s};`);
     }
     return { fetch, put };
   };
@@ -74,26 +79,26 @@ ${epilogue.lines.join('\n')}
   const registers = (name: string, size: number): string => Array.from({ length: (size * t.inner) / threads }, (_, s) => `var f${name}${s}: f32;`).join(' ');
   const vectors = t.width / 4;
   const compute: string[] = [];
-  for (let v = 0; v < t.height / 4; v++) compute.push(`let x${v} = tileA[inner * ${t.rows / 4} + y * ${t.height / 4} + ${v}];`);
-  for (let w = 0; w < vectors; w++) compute.push(`let z${w} = tileB[inner * ${t.columns / 4} + x * ${vectors} + ${w}];`);
+  for (let v = 0; v < t.height / 4; v++) compute.push(`let x${v} = tileA${number}[inner * ${t.rows / 4} + y * ${t.height / 4} + ${v}];`);
+  for (let w = 0; w < vectors; w++) compute.push(`let z${w} = tileB${number}[inner * ${t.columns / 4} + x * ${vectors} + ${w}];`);
   for (let r = 0; r < t.height; r++) for (let w = 0; w < vectors; w++) compute.push(`c${r}_${w} = fma(vec4f(x${r >> 2}[${r & 3}]), z${w}, c${r}_${w});`);
   const stores: string[] = [];
   for (let r = 0; r < t.height; r++) for (let c = 0; c < t.width; c++) {
     const conditions = [...(M % t.rows ? [`row0 + y * ${t.height} + ${r} < ${M}`] : []), ...(N % t.columns ? [`column0 + x * ${t.width} + ${c} < ${N}`] : [])];
-    const store = `store(${BATCH}, row0 + y * ${t.height} + ${r}, column0 + x * ${t.width} + ${c}, c${r}_${c >> 2}[${c & 3}]);`;
+    const store = `store${number}(${BATCH}, row0 + y * ${t.height} + ${r}, column0 + x * ${t.width} + ${c}, c${r}_${c >> 2}[${c & 3}]);`;
     stores.push(conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store);
   }
   const accumulators = Array.from({ length: t.height }, (_, r) => Array.from({ length: vectors }, (_v, w) => `var c${r}_${w} = vec4f();`).join(' ')).join('\n');
-  const body = `${A.text}
+  const columnBlocks = Math.ceil(N / t.columns), rowBlocks = Math.ceil(M / t.rows);
+  const declarations = `${A.text}
 ${B.text}
-fn store(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
+fn store${number}(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
 ${epilogue.lines.join('\n')}
 }
-var<workgroup> tileA: array<vec4f, ${(t.rows * t.inner) / 4}>;
-var<workgroup> tileB: array<vec4f, ${(t.columns * t.inner) / 4}>;
-@compute @workgroup_size(${threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-let x = i32(thread) % ${across}; let y = i32(thread) / ${across};
-let column0 = i32(workgroup.x) * ${t.columns}; let row0 = i32(workgroup.y) * ${t.rows}; let ${BATCH} = i32(workgroup.z);
+var<workgroup> tileA${number}: array<vec4f, ${(t.rows * t.inner) / 4}>;
+var<workgroup> tileB${number}: array<vec4f, ${(t.columns * t.inner) / 4}>;`;
+  const statements = `let x = i32(thread) % ${across}; let y = i32(thread) / ${across};
+let column0 = (block % ${columnBlocks}) * ${t.columns}; let row0 = ((block / ${columnBlocks}) % ${rowBlocks}) * ${t.rows}; let ${BATCH} = block / ${columnBlocks * rowBlocks};
 ${accumulators}
 ${registers('A', t.rows)}
 ${registers('B', t.columns)}
@@ -115,9 +120,8 @@ ${compute.join('\n')}
 workgroupBarrier();
 if (first >= ${K}) { break; }
 }
-${stores.join('\n')}
-}`;
-  return writer.kernel('product', labelOf(group), body, [Math.ceil(N / t.columns), Math.ceil(M / t.rows), P], 2 * P * M * N * K);
+${stores.join('\n')}`;
+  return { group, declarations, statements, threads, blocks, operations };
 }
 
 /** Whether neighbouring elements of an operand in memory are neighbours along the sum. */

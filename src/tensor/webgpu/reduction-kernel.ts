@@ -1,9 +1,8 @@
 import type { Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
-import type { Emitter } from './emitter.js';
+import { literal, type Emitter } from './emitter.js';
 import { OUTPUT, PLACE, homeOf, isReduction, reductionCoordinates, type Group } from './fusion.js';
-import { KernelWriter, labelOf, workgroupLine, type Kernel, type Layout } from './kernel.js';
-import { literal } from './emitter.js';
+import type { KernelBody, KernelWriter } from './kernel.js';
 
 const THREADS = 256;
 /** Elements of a sum that a thread loads before it adds the first. */
@@ -21,8 +20,8 @@ export function reductionShape({ shape, axes, outputs, count }: NonNullable<Grou
     const lanes = count >= 512 || outputs < 64 ? Math.min(THREADS, powerOfTwo(count)) : Math.min(32, powerOfTwo(count));
     return { results: THREADS / lanes, lanes, along };
   }
-  const results = Math.min(32, powerOfTwo(outputs)), lanes = Math.min(THREADS / results, powerOfTwo(count));
-  return { results, lanes, along };
+  const lanes = Math.min(THREADS / Math.min(32, powerOfTwo(outputs)), powerOfTwo(count));
+  return { results: THREADS / lanes, lanes, along };
 }
 
 const COMBINE: Record<string, (a: string, b: string) => string> = { Sum: (a, b) => `${a} + ${b}`, Prod: (a, b) => `${a} * ${b}`, Max: (a, b) => `max(${a}, ${b})`, Min: (a, b) => `min(${a}, ${b})` };
@@ -35,10 +34,10 @@ const preferred = (op: string, x: string, p: string, a: string, q: string): stri
  * A kernel whose workgroups reduce some results each. Reductions that need the result of another one (a variance, a softmax) come in
  * later passes over the same elements; members that are as large as the reduced input are written in a last pass.
  */
-export function reductionKernel(group: Group, layout: Layout): Kernel {
+export function reductionKernel(writer: KernelWriter): KernelBody {
+  const { group, layout, number } = writer;
   const geometry = group.geometry!, { outputs, count } = geometry;
   const { results, lanes, along } = reductionShape(geometry);
-  const writer = new KernelWriter(layout, group);
   const reductions = group.members.filter((m) => isReduction(m.node!.op));
   const names = new Map<Value, string>(), coordinates = reductionCoordinates(geometry);
   const lines: string[] = [], shared: string[] = [];
@@ -90,11 +89,11 @@ export function reductionKernel(group: Group, layout: Layout): Kernel {
     });
     if (lanes > 1) {
       for (const s of sums) {
-        shared.push(`var<workgroup> ${s.sum}w: array<${s.input.dtype === 'int32' ? 'i32' : 'f32'}, ${results * lanes}>;`);
-        lines.push(`${s.sum}w[thread] = ${s.sum};`);
+        shared.push(`var<workgroup> ${s.sum}w${number}: array<${s.input.dtype === 'int32' ? 'i32' : 'f32'}, ${results * lanes}>;`);
+        lines.push(`${s.sum}w${number}[thread] = ${s.sum};`);
         if (s.isArgument) {
-          shared.push(`var<workgroup> ${s.at}w: array<i32, ${results * lanes}>;`);
-          lines.push(`${s.at}w[thread] = ${s.at};`);
+          shared.push(`var<workgroup> ${s.at}w${number}: array<i32, ${results * lanes}>;`);
+          lines.push(`${s.at}w${number}[thread] = ${s.at};`);
         }
       }
       lines.push('workgroupBarrier();');
@@ -102,15 +101,15 @@ export function reductionKernel(group: Group, layout: Layout): Kernel {
       for (let half = lanes / 2; half >= 1; half /= 2) {
         lines.push(`if (lane < ${half}) {`);
         for (const s of sums) {
-          const mine = `${s.sum}w[thread]`, other = `${s.sum}w[thread + ${half * stride}u]`;
+          const mine = `${s.sum}w${number}[thread]`, other = `${s.sum}w${number}[thread + ${half * stride}u]`;
           if (!s.isArgument) lines.push(`${mine} = ${COMBINE[s.op](mine, other)};`);
-          else lines.push(`if (${preferred(s.op, other, `${s.at}w[thread + ${half * stride}u]`, mine, `${s.at}w[thread]`)}) { ${mine} = ${other}; ${s.at}w[thread] = ${s.at}w[thread + ${half * stride}u]; }`);
+          else lines.push(`if (${preferred(s.op, other, `${s.at}w${number}[thread + ${half * stride}u]`, mine, `${s.at}w${number}[thread]`)}) { ${mine} = ${other}; ${s.at}w${number}[thread] = ${s.at}w${number}[thread + ${half * stride}u]; }`);
         }
         lines.push('}', 'workgroupBarrier();');
       }
       for (const s of sums) {
         const from = along ? `result * ${lanes}` : 'result';
-        lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum}w[${from}];`);
+        lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum}w${number}[${from}];`);
       }
     } else for (const s of sums) lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum};`);
     for (const s of sums) names.set(s.m, s.name);
@@ -121,17 +120,13 @@ export function reductionKernel(group: Group, layout: Layout): Kernel {
     for (const value of single) writer.write(value, emitter.element(value, homeOf(group, value)), emitter);
     lines.push('if (inside && lane == 0) {', ...emitter.lines, '}');
   }
-  const { workgroups, number } = workgroupLine(Math.ceil(outputs / results));
-  const body = `${shared.join('\n')}
-@compute @workgroup_size(${results * lanes}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
-let result = i32(thread) ${along ? `/ ${lanes}` : `% ${results}`};
+  const statements = `let result = i32(thread) ${along ? `/ ${lanes}` : `% ${results}`};
 let lane = i32(thread) ${along ? `% ${lanes}` : `/ ${results}`};
-let here = ${number} * ${results} + result;
+let here = block * ${results} + result;
 let inside = here < ${outputs};
 let ${OUTPUT} = min(here, ${outputs - 1});
-${lines.join('\n')}
-}`;
-  return writer.kernel('reduction', labelOf(group), body, workgroups, operations);
+${lines.join('\n')}`;
+  return { group, declarations: shared.join('\n'), statements, threads: THREADS, blocks: Math.ceil(outputs / results), operations };
 }
 
 /** Reductions in the passes in which they can be taken, those that need no other first, and the pass in which a value is known. */
