@@ -119,6 +119,8 @@ export class Fusion {
   readonly #group = new Map<Value, Group>();
   readonly #leaves = new Map<Value, Set<Value>>();
   readonly #outputs: Set<Value>;
+  /** Dependencies as they were when a group had so many members. */
+  readonly #dependencies = new Map<Group, { members: number; found: Set<Group> }>();
 
   constructor(private readonly graph: Graph, private readonly limits: FusionLimits) {
     this.#outputs = new Set(graph.outputs.values());
@@ -278,6 +280,7 @@ export class Fusion {
     group.order = Math.min(group.order, map.order);
     this.groups.splice(this.groups.indexOf(map), 1);
     for (const v of map.members) this.#group.set(v, group);
+    this.#dependencies.clear();
     return true;
   }
 
@@ -333,11 +336,14 @@ export class Fusion {
   }
 
   /** The kernels whose results a kernel reads. */
-  dependenciesOf(group: Group): Set<Group> {
+  dependenciesOf(group: Group): ReadonlySet<Group> {
+    const known = this.#dependencies.get(group);
+    if (known?.members === group.members.length) return known.found;
     const found = new Set<Group>();
     for (const m of group.members) for (const leaf of this.leavesOf(m)) {
       for (const writer of this.writersOf(leaf)) if (writer !== group) found.add(writer);
     }
+    this.#dependencies.set(group, { members: group.members.length, found });
     return found;
   }
 

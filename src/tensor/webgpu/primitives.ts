@@ -190,17 +190,16 @@ const longSums: RewriteRule = ({ op, inputs: { x }, attributes, outputs: [out] }
   return [b.reshape(b.one(op, { x: partial }, { axis: outer, keepDims: true, partial: true }), out.shape)];
 };
 
-/** Tiles of a matrix product below which its inner dimension is split. */
-const FEW_TILES = 96;
-const LONG_INNER = 512;
+/** Tiles of a matrix product below which its inner dimension is split, tiles that keep a large GPU busy, and the least inner dimension of a part. */
+const FEW_TILES = 96, MANY_TILES = 264, SHORT_INNER = 128;
 
 /** A product of small matrices over a long inner dimension as several products and their sum: dL/dfilter, dL/dweight. */
 const longProducts: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) => {
   if (op !== 'BatchMatMul' || out.shape.length !== 2) return undefined;
-  const [M, N] = out.shape, K = attributes.transposeA ? inputs.a.shape[0] : inputs.a.shape[1];
-  const tiles = Math.ceil(M / 64) * Math.ceil(N / 64);
-  if (tiles >= FEW_TILES || K < LONG_INNER) return undefined;
-  const parts = largestDivisor(K, Math.min(Math.ceil((2 * FEW_TILES) / tiles), Math.floor(K / 128)));
+  const [M, N] = out.shape, K = attributes.transposeA ? inputs.a.shape[0] : inputs.a.shape[1], least = Math.min(M, N);
+  const side = least >= 96 ? 128 : least > 32 ? 64 : 32, tiles = Math.ceil(M / side) * Math.ceil(N / side);
+  if (tiles >= FEW_TILES || K < 4 * SHORT_INNER) return undefined;
+  const parts = largestDivisor(K, Math.min(Math.ceil(MANY_TILES / tiles), K / SHORT_INNER));
   if (parts < 2) return undefined;
   const part = (v: Value, size: number, innerFirst: boolean): Value => (innerFirst ? b.reshape(v, [parts, K / parts, size]) : b.one('Transpose', { x: b.reshape(v, [size, parts, K / parts]) }, { perm: [1, 0, 2] }));
   const a = part(inputs.a, M, Boolean(attributes.transposeA)), c = part(inputs.b, N, !attributes.transposeB);
