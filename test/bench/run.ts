@@ -6,11 +6,13 @@ import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { Command, InvalidArgumentError } from 'commander';
+import { findEngine } from '../../src/tensor/engine.js';
+import { gpuTable, measureGpu } from './gpu.js';
 
 /** One process: milliseconds of each step, and the first five losses. */
 interface Measurement { engine: string; threads: number; milliseconds: number[]; losses: number[]; peakMegabytes: number; residentMegabytes?: number[] }
 interface Contestant { name: string; threads: number; measure: () => Promise<Measurement> }
-interface Options { rounds: number; steps: number; json?: boolean; memory?: boolean }
+interface Options { rounds: number; steps: number; json?: boolean; memory?: boolean; gpu?: boolean }
 
 /** Losses of the first steps on tfjs's eager wasm backend. */
 const EAGER_LOSSES = [4.06798, 4.1178, 3.81204, 3.6914, 3.66846];
@@ -86,6 +88,18 @@ async function memoryOverSteps({ json }: Options): Promise<boolean> {
   return flat;
 }
 
+/** WebGPU beside PyTorch on a graphics card. */
+async function compareOnGpu({ rounds, json }: Options): Promise<boolean> {
+  const { gpu, reason } = await findEngine('webgpu');
+  if (!gpu) {
+    console.log(`nothing to measure: ${reason}`);
+    return false;
+  }
+  const { device, rows } = await measureGpu(rounds, (text) => process.stderr.write(`${text}\n`));
+  console.log(json ? JSON.stringify({ device, rounds, rows }) : gpuTable(device, rows));
+  return true;
+}
+
 const count = (text: string): number => {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('give a whole number from 1');
@@ -97,8 +111,9 @@ await new Command('npm run bench --')
   .option('--rounds <n>', 'how often each is measured, in turns, each time in a new process', count, 5)
   .option('--steps <n>', 'steps of each measurement, after two that do not count', count, 30)
   .option('--memory', 'resident memory over 1,000 steps instead; exit code 1 where it grows')
+  .option('--gpu', 'WebGPU on the graphics card instead, beside PyTorch on the same card')
   .option('--json', 'print one JSON object')
   .action(async (options: Options) => {
-    if (!(await (options.memory ? memoryOverSteps(options) : compare(options)))) process.exitCode = 1;
+    if (!(await (options.gpu ? compareOnGpu(options) : options.memory ? memoryOverSteps(options) : compare(options)))) process.exitCode = 1;
   })
   .parseAsync();
