@@ -1,6 +1,10 @@
 import { mayHaveGraphicsProcessor, type GpuDevice } from '../../../src/tensor/webgpu/adapter.js';
 import { findEngine, type EngineFinding } from '../../../src/tensor/engine.js';
 
+// Mesa's software adapter compiles each kernel in half a second with all of its optimizations, in less than half of that without.
+process.env.GALLIVM_PERF ??= 'nopt';
+process.env.LP_NATIVE_VECTOR_WIDTH ??= '128';
+
 /** WebGPU on this machine: a hardware adapter, else a software one; or the reason why there is neither. */
 export async function findWebGpu(): Promise<EngineFinding> {
   const hardware = mayHaveGraphicsProcessor() ? await findEngine('webgpu') : undefined;
