@@ -31,9 +31,11 @@ export interface CompileOptions extends OnnxOptions {
 export interface CompiledStep {
   /** Kernels in the traced graph after simplification, nodes and bytes of the compiled model, milliseconds that compiling took. */
   readonly statistics: { kernels: number; nodes: number; bytes: number; compileMilliseconds: number };
+  /** Runs that may be under way at once: they follow one another on the GPU, which need not wait for the numbers of each. */
+  readonly queue: number;
   /**
    * Runs the step once.
-   * @returns the outputs; their arrays are overwritten by the next run.
+   * @returns the outputs; with a queue of 1 their arrays are overwritten by the next run.
    * @throws when an input is missing or has another length.
    */
   run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>>;
@@ -83,6 +85,7 @@ export async function compileStep(step: StateStep, options: CompileOptions): Pro
 }
 
 class OnnxCompiledStep implements CompiledStep {
+  readonly queue = 1;
   readonly statistics;
   /** The state that the next run reads. */
   readonly #state: Record<string, OnnxRuntimeTensor>;
@@ -126,6 +129,7 @@ class OnnxCompiledStep implements CompiledStep {
 }
 
 class GpuCompiledStep implements CompiledStep {
+  readonly queue = 4;
   readonly statistics;
 
   constructor(private readonly gpu: GpuDevice, private readonly program: GpuProgram, private readonly graph: Graph, private readonly options: CompileOptions, started: number) {

@@ -10,11 +10,20 @@ import { HYPERPARAMETERS, initialState, packState, trainingStep, unpackState, ty
 
 /** A training step compiled by the engine, with the state that it moves. */
 export interface CompiledTraining {
-  /** Takes the step after `done` others. @returns its learning rate and the numbers that it logs, `loss` and `gradientNorm` among them */
-  step(done: number): Promise<{ learningRate: number; numbers: Record<string, number> }>;
+  /**
+   * Takes the steps after `done` others up to `end`, as many at once as the engine queues; none is begun once `signal` is aborted.
+   * @returns of each, in order, its learning rate and the numbers that it logs, `loss` and `gradientNorm` among them
+   */
+  steps(done: number, end: number, signal?: AbortSignal): AsyncGenerator<StepResult>;
   /** The state as the steps so far have left it. */
   read(): Promise<TrainingState>;
   dispose(): Promise<void>;
+}
+
+/** What one step gives. */
+export interface StepResult {
+  learningRate: number;
+  numbers: Record<string, number>;
 }
 
 /** What is stepped of a task. */
@@ -40,12 +49,26 @@ export async function compileTraining({ objective, inputs, batch }: SteppedTask,
     inputs: { ...inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])) },
     threads,
   });
+  const step = async (done: number): Promise<StepResult> => {
+    const { correction1, correction2 } = adamWCorrections(done + 1);
+    const learningRate = settings.learningRate * learningRateFactor(done, settings);
+    const outputs = await compiled.run({ ...batch(done), learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
+    return { learningRate, numbers: Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[0]])) };
+  };
   return {
-    step: async (done) => {
-      const { correction1, correction2 } = adamWCorrections(done + 1);
-      const learningRate = settings.learningRate * learningRateFactor(done, settings);
-      const outputs = await compiled.run({ ...batch(done), learningRate: Float32Array.of(learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
-      return { learningRate, numbers: Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, values[0]])) };
+    async *steps(done, end, signal) {
+      const underWay: Promise<StepResult>[] = [];
+      let next = done;
+      try {
+        for (;;) {
+          while (underWay.length < compiled.queue && next < end && !signal?.aborted) underWay.push(step(next++));
+          const first = underWay.shift();
+          if (!first) return;
+          yield await first;
+        }
+      } finally {
+        await Promise.allSettled(underWay); // a run must not end on buffers that are gone
+      }
     },
     read: async () => unpackState(layouts, await compiled.readState()),
     dispose: () => compiled.dispose(),

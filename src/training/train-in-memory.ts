@@ -19,7 +19,7 @@ export async function trainInMemory(task: Pick<TrainingTask, 'start' | 'objectiv
   const training = await compileTraining(task, await startingState(task), settings, threads);
   const steps: Record<string, number>[] = [];
   try {
-    for (let step = 0; step < settings.steps; step++) steps.push((await training.step(step)).numbers);
+    for await (const { numbers } of training.steps(0, settings.steps)) steps.push(numbers);
     const { parameters, buffers } = await training.read();
     return { parameters: { ...parameters, ...buffers }, steps };
   } finally {

@@ -108,13 +108,17 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
   try {
     listener?.started?.(done, loaded?.note);
     while (done < settings.steps) {
-      const { learningRate, numbers } = await training.step(done);
-      const broken = Object.keys(numbers).find((name) => !Number.isFinite(numbers[name]));
-      if (broken) throw diverged(`'${broken}' is ${numbers[broken]}`, done + 1);
-      done++;
-      if (done % logInterval === 0 || done === settings.steps) log.append({ kind: 'train', step: done, epoch: done / task.stepsPerEpoch, learningRate, ...numbers });
-      listener?.step?.(done, numbers.loss);
-      if (task.evaluate && (done % settings.evaluationInterval === 0 || done === settings.steps)) {
+      const before = done;
+      const stops = [settings.checkpointInterval, ...(task.evaluate ? [settings.evaluationInterval] : [])].map((interval) => (Math.floor(done / interval) + 1) * interval);
+      for await (const { learningRate, numbers } of training.steps(done, Math.min(settings.steps, ...stops), signal)) {
+        const broken = Object.keys(numbers).find((name) => !Number.isFinite(numbers[name]));
+        if (broken) throw diverged(`'${broken}' is ${numbers[broken]}`, done + 1);
+        done++;
+        if (done % logInterval === 0 || done === settings.steps) log.append({ kind: 'train', step: done, epoch: done / task.stepsPerEpoch, learningRate, ...numbers });
+        listener?.step?.(done, numbers.loss);
+        await new Promise((resolve) => setImmediate(resolve)); // signals are heard between steps
+      }
+      if (task.evaluate && done > before && (done % settings.evaluationInterval === 0 || done === settings.steps)) {
         const { parameters, buffers } = await read();
         const lines = await task.evaluate({ ...parameters, ...buffers }, done);
         for (const line of lines) log.append(line);
@@ -122,7 +126,6 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
       }
       if (done % settings.checkpointInterval === 0 || done === settings.steps || signal?.aborted) await save();
       if (signal?.aborted && done < settings.steps) throw new TrainingInterrupted(done, folder);
-      await new Promise((resolve) => setImmediate(resolve)); // signals are heard between steps
     }
     const { parameters, buffers } = await read();
     return { ...parameters, ...buffers };
