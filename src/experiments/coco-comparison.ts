@@ -10,7 +10,7 @@ export const cocoComparisonExperiment: Experiment = {
   protocol: [
     ...vocComparisonExperiment.protocol.slice(0, 1),
     'All on MiniVOC with a small detector, the paper\'s values on COCO beside them: order and gaps can be compared, not levels. The cells are those of voc-comparison, trained once for both.',
-    'AP of small, medium and large objects, size and operations are not measured here.',
+    'AP of small, medium and large objects, size and operations of this kit are in no column: only the paper\'s are.',
   ],
   command: 'npx qdetr experiment coco-comparison --scale minutes --seeds 3 --model detr',
   paper: (values, cell) => {

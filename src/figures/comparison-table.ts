@@ -36,15 +36,34 @@ const runMethod = (method: string): string => (method === 'Q-DETR' ? '+ DA + FQM
 
 /** CVPR Table 2: the paper's rows and the runs that answer them, trained ones and those that only calibrate, of one scale and data set for each model. */
 export function comparisonTable(paper: PaperValues, runs: RunSummaries): ComparisonTable {
-  const models = [false, true];
-  const groups = { recorded: models.flatMap((smca) => groupsOf(runs.recorded, smca)), fresh: models.flatMap((smca) => groupsOf(runs.fresh, smca)) };
-  const compared = (origin: Origin, { model, method, bits }: { model: string; method: string; bits: string }): Compared | null =>
-    comparedRuns(groups[origin].filter((group) => isSmca(group.model) === model.startsWith('SMCA')).flatMap((group) => runsOf(group, runMethod(method), bits)));
+  const { answer, groups } = answers(runs);
   const rows = paper.cvpr_table_2_voc.map(({ model, method, bits, ap, ap50, ap75 }) => {
     const row = { model, method, bits };
-    return { ...row, paper: { ap, ap50, ap75 }, recorded: compared('recorded', row), fresh: compared('fresh', row) };
+    return { ...row, paper: { ap, ap50, ap75 }, recorded: answer('recorded', row), fresh: answer('fresh', row) };
   });
   return { rows, groups };
+}
+
+/** CVPR Table 3 with the runs that answer CVPR Table 2: the same methods on MiniVOC, beside the paper's values on COCO. */
+export interface CocoComparison {
+  rows: { paper: PaperValues['cvpr_table_3_coco'][number]; recorded: Compared | null; fresh: Compared | null }[];
+  groups: ComparisonTable['groups'];
+}
+
+/** CVPR Table 3, its rows answered on MiniVOC. */
+export function cocoComparisonTable(paper: PaperValues, runs: RunSummaries): CocoComparison {
+  const { answer, groups } = answers(runs);
+  return { rows: paper.cvpr_table_3_coco.map((row) => ({ paper: row, recorded: answer('recorded', row), fresh: answer('fresh', row) })), groups };
+}
+
+/** What answers a row of a table of methods, and the groups that it is taken from. */
+function answers(runs: RunSummaries): { groups: ComparisonTable['groups']; answer: (origin: Origin, row: { model: string; method: string; bits: string }) => Compared | null } {
+  const models = [false, true];
+  const groups = { recorded: models.flatMap((smca) => groupsOf(runs.recorded, smca)), fresh: models.flatMap((smca) => groupsOf(runs.fresh, smca)) };
+  return {
+    groups,
+    answer: (origin, { model, method, bits }) => comparedRuns(groups[origin].filter((group) => isSmca(group.model) === model.startsWith('SMCA')).flatMap((group) => runsOf(group, runMethod(method), bits))),
+  };
 }
 
 /** The runs of one family: those that train, and those of the same scale and data set that only calibrate. */

@@ -1,5 +1,5 @@
 import { datasetName, modelName, seedsText } from './groups.js';
-import type { Compared, ComparisonTable } from './comparison-table.js';
+import type { CocoComparison, Compared, ComparisonTable } from './comparison-table.js';
 import type { PaperValues } from './paper-values.js';
 import type { Origin } from './run-summaries.js';
 import type { Interval } from './statistics.js';
@@ -41,7 +41,7 @@ function numbers(compared: Compared | null): string[] {
   return [numberText(compared.ap), `**${numberText(compared.ap50)}**`, numberText(compared.ap75), compared.unseenAp50 === null ? '' : numberText(compared.unseenAp50)];
 }
 
-function provenance({ groups }: ComparisonTable, origin: Origin): string {
+function provenance({ groups }: Pick<ComparisonTable, 'groups'>, origin: Origin): string {
   if (groups[origin].length === 0) return origin === 'recorded' ? 'no runs are recorded yet (figures/recorded/).' : 'no run on this machine yet; `npx qdetr experiment voc-comparison` makes some.';
   const parts = groups[origin].map((group) => {
     const how = group.scope === 'post-training' ? 'by calibration alone' : 'trained';
@@ -52,15 +52,16 @@ function provenance({ groups }: ComparisonTable, origin: Origin): string {
 
 /** CVPR Table 2 for programs: rows, and the ids of the runs behind each column. */
 export function comparisonJson({ rows, groups }: ComparisonTable, paper: PaperValues): string {
-  const column = (origin: Origin): object[] =>
-    groups[origin].map(({ scope, scale, dataset, model, runs }) => ({ scope, scale, dataset, model, splits: ['test', 'test-unseen'], runs: runs.map(({ id }) => id).sort() }));
   const content = {
     artefact: 'cvpr-table-2',
-    columns: { paper: { dataset: 'VOC 2007 test', source: paper.source }, recorded: column('recorded'), fresh: column('fresh') },
+    columns: { paper: { dataset: 'VOC 2007 test', source: paper.source }, recorded: columnOf(groups.recorded), fresh: columnOf(groups.fresh) },
     rows: rows.map((one) => ({ ...one, recorded: rounded(one.recorded), fresh: rounded(one.fresh) })),
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }
+
+const columnOf = (groups: ComparisonTable['groups'][Origin]): object[] =>
+  groups.map(({ scope, scale, dataset, model, runs }) => ({ scope, scale, dataset, model, splits: ['test', 'test-unseen'], runs: runs.map(({ id }) => id).sort() }));
 
 function rounded(compared: Compared | null): object | null {
   const text = (key: string, value: unknown): unknown => (typeof value === 'number' && key !== 'n' ? Number(value.toFixed(3)) : value);
@@ -70,28 +71,37 @@ function rounded(compared: Compared | null): object | null {
 const COCO = ['ap', 'ap50', 'ap75', 'apS', 'apM', 'apL'] as const;
 const COCO_NAMES = ['AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large'];
 
-/** CVPR Table 3 as GitHub markdown: so far the paper's values alone. */
-export function cocoComparisonMarkdown(paper: PaperValues): string {
-  const lines = paper.cvpr_table_3_coco.map((one) => {
+/** CVPR Table 3 as GitHub markdown: the paper's values on COCO and, in columns of their own, the runs of the same methods on MiniVOC. */
+export function cocoComparisonMarkdown(comparison: CocoComparison): string {
+  const shown = ORIGINS.filter((origin) => comparison.groups[origin].length > 0);
+  const lines = comparison.rows.map(({ paper: one, ...measured }) => {
     const value = (key: (typeof COCO)[number]): string => {
       const printed = one[key];
       return printed === null ? '-' : `${printed.toFixed(1)}${one.uncertain?.includes(key) === true ? ' (?)' : ''}`;
     };
-    return row([one.model, one.bits, one.method, one.sizeMB.toFixed(2), one.opsG.toFixed(2), ...COCO.map(value)]);
+    return row([one.model, one.bits, one.method, one.sizeMB.toFixed(2), one.opsG.toFixed(2), ...COCO.map(value), ...shown.flatMap((origin) => numbers(measured[origin]).slice(0, 3))]);
   });
+  const head = ['Model', 'Bits', 'Method', ...['Size (MB)', 'Operations (G)', ...COCO_NAMES].map((name) => `Paper: ${name}`), ...shown.flatMap((origin) => ['AP', 'AP50', 'AP75'].map((metric) => `${NAMES[origin]} (MiniVOC): ${metric}`))];
   return `${[
     '# CVPR Table 3: comparison on COCO',
     '',
-    '**The paper\'s values only.** This kit has not trained on COCO, and its own sizes and operations are not in this table yet; the same methods on MiniVOC are',
-    'in [CVPR Table 2](cvpr-table-2.md). Average precision in percent on COCO val2017; bits are weights-activations-attention.',
+    'Percent; bits are weights-activations-attention. **The columns are measured on different data and models:** the paper on COCO val2017 with a ResNet-50, this kit',
+    'on MiniVOC with small models, by the runs of [CVPR Table 2](cvpr-table-2.md): this kit has not trained on COCO. Compare the order of the methods, not the levels.',
+    'Sizes and operations are the paper\'s, of its models.',
     '',
-    ...table(['Model', 'Bits', 'Method', 'Size (MB)', 'Operations (G)', ...COCO_NAMES], 3, lines),
+    ...table(head, 3, lines),
     '',
     '`-`: not printed, or (SMCA-DETR-R50, Q-DETR, 2-2-8) lost in the text copy that the values were read from. (?): hard to read there.',
     '[Source and contradictions](../data-manifests/paper/README.md).',
+    '',
+    ...ORIGINS.map((origin) => `* **${NAMES[origin]}**: ${provenance(comparison, origin)}`),
   ].join('\n')}\n`;
 }
 
-/** CVPR Table 3 for programs. */
-export const cocoComparisonJson = (paper: PaperValues): string =>
-  `${JSON.stringify({ artefact: 'cvpr-table-3', columns: { paper: { dataset: 'COCO val2017', source: paper.source }, recorded: null, fresh: null }, rows: paper.cvpr_table_3_coco }, null, 2)}\n`;
+/** CVPR Table 3 for programs: the paper's rows, each with the runs on MiniVOC that answer it, and the ids of those runs. */
+export const cocoComparisonJson = ({ rows, groups }: CocoComparison, paper: PaperValues): string =>
+  `${JSON.stringify({
+    artefact: 'cvpr-table-3',
+    columns: { paper: { dataset: 'COCO val2017', source: paper.source }, recorded: columnOf(groups.recorded), fresh: columnOf(groups.fresh) },
+    rows: rows.map(({ paper: one, recorded, fresh }) => ({ ...one, recorded: rounded(recorded), fresh: rounded(fresh) })),
+  }, null, 2)}\n`;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFilesAtomic } from '../files.js';
-import { comparisonTable } from './comparison-table.js';
+import { cocoComparisonTable, comparisonTable } from './comparison-table.js';
 import { cocoComparisonJson, cocoComparisonMarkdown, comparisonJson, comparisonMarkdown } from './comparison-text.js';
 import { figure211 } from './figure-2.11.js';
 import { figure212a } from './figure-2.12a.js';
@@ -58,9 +58,10 @@ const draw: Record<Artefact, (drawn: Required<Omit<DrawOptions, 'only'>>) => Pro
     const table = comparisonTable(paper, runs);
     return writeTexts(folder, [['cvpr-table-2.md', comparisonMarkdown(table)], ['cvpr-table-2.json', comparisonJson(table, paper)]]);
   },
-  'cvpr-table-3': ({ folder }) => {
+  'cvpr-table-3': ({ runs, folder }) => {
     const paper = paperValues();
-    return writeTexts(folder, [['cvpr-table-3.md', cocoComparisonMarkdown(paper)], ['cvpr-table-3.json', cocoComparisonJson(paper)]]);
+    const table = cocoComparisonTable(paper, runs);
+    return writeTexts(folder, [['cvpr-table-3.md', cocoComparisonMarkdown(table)], ['cvpr-table-3.json', cocoComparisonJson(table, paper)]]);
   },
 };
 
