@@ -47,9 +47,12 @@ export interface Judgement {
 /** Seeds without which there is no interval, and those with which it is narrow enough to say something (t: 12.7 and 4.3 deviations). */
 const FEWEST = 2, USUAL = 3;
 
+/** Whether its whole interval is below 0: it refutes what is claimed. */
+const isBelow = ({ interval }: Difference): boolean => interval !== null && interval.high !== null && interval.high < 0;
+
 /** What differences, each claimed to be above 0, say together. */
 export function verdictOf(differences: readonly Difference[]): { verdict: Verdict; reason: string } {
-  const below = differences.find(({ interval }) => interval?.high !== null && interval?.high !== undefined && interval.high < 0);
+  const below = weakest(differences.filter(isBelow));
   if (below) return { verdict: 'not reproduced', reason: `${below.name} is below 0` };
   const empty = [...new Set(differences.flatMap((one) => one.empty))];
   if (empty.length > 0) return { verdict: 'undecided', reason: `no runs of ${empty.join(', ')}` };
@@ -137,10 +140,11 @@ function partitions(runs: readonly RunSummary[]): RunSummary[][] {
   return [...sets.values()];
 }
 
-/** The difference that decides: the one whose interval, or mean, is lowest. */
+/** The difference that decides: of those wholly below 0, or without such a one of all, the one whose interval, or mean, is lowest. */
 export function weakest(differences: readonly Difference[]): Difference | undefined {
   const lowest = ({ interval }: Difference): number => (interval === null ? Infinity : interval.low ?? interval.mean);
-  return differences.reduce<Difference | undefined>((best, one) => (best === undefined || lowest(one) < lowest(best) ? one : best), undefined);
+  const below = differences.filter(isBelow);
+  return (below.length > 0 ? below : differences).reduce<Difference | undefined>((best, one) => (best === undefined || lowest(one) < lowest(best) ? one : best), undefined);
 }
 
 /** Judgements as the chart of claims shows them: of several differences the weakest. */

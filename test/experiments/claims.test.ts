@@ -36,6 +36,7 @@ test('by hand: two seeds, differences 1 and 3: mean 2, interval 2 ± 12.706 x sq
 test('a verdict: all above 0, one below 0, one that holds 0, one seed, none', (t) => {
   t.is(verdictOf([interval(2, 1), interval(1, 0.5)]).verdict, 'reproduced');
   t.deepEqual(verdictOf([interval(2, 1), interval(-1, 0.5)]), { verdict: 'not reproduced', reason: 'd-1 is below 0' });
+  t.is(verdictOf([interval(-1, 0.5), interval(-3, 1), interval(-2, 4)]).reason, 'd-3 is below 0');
   t.deepEqual(verdictOf([interval(2, 1), interval(1, 1.5)]), { verdict: 'undecided', reason: 'the interval of d1 holds 0' });
   t.deepEqual(verdictOf([interval(2, null, 1)]), { verdict: 'undecided', reason: 'one seed gives no interval' });
   const lacking = (empty: string[]): Difference => ({ name: 'd', cells: ['a', 'b', 'c'], empty, runs: [], interval: null, missing: 'no seed in common' });
@@ -52,6 +53,22 @@ test('the order of Table 2.2: each verdict, from runs where the truth is known',
   t.is(verdict([40, 42, 45, 47], { seeds: [0] }), 'undecided');
   t.is(verdict([40, 42, 45]), 'undecided');
   t.is(verdict([40, 42, 45, 47], { scale: 'smoke' }), 'undecided');
+});
+
+test('the order of Table 2.2 without + FQM, or with a noisy one: the methods around it decide', (t) => {
+  const gap = (levels: number[], options = {}): RunSummary[] => tableRuns(levels, options).filter(({ method }) => method !== '+ FQM');
+  const [refuted] = judge('order-2-2-8', gap([40, 42, 0, 38.5]));
+  t.deepEqual([refuted.verdict, refuted.reason], ['not reproduced', '+ DA + FQM (Q-DETR) at 2-2-8 minus + DA at 2-2-8 is below 0']);
+  t.deepEqual(refuted.differences.map(({ name, interval: found }) => [name.replaceAll(' at 2-2-8', ''), found && Math.round(10 * found.mean) / 10]), [
+    ['+ DA minus Baseline', 2], ['+ FQM minus + DA', null], [`${Q_DETR} minus + FQM`, null],
+    ['+ FQM minus Baseline', null], [`${Q_DETR} minus + DA`, -3.5], [`${Q_DETR} minus Baseline`, -1.5],
+  ]);
+  t.is(weakest([interval(-1.5, 4.5), interval(-3.5, 1.3), interval(2, 4)])!.name, 'd-3.5', 'one that holds 0 decides nothing, however low it begins');
+  const [open] = judge('order-2-2-8', gap([40, 42, 0, 47]));
+  t.deepEqual([open.verdict, open.reason], ['undecided', 'no runs of + FQM at 2-2-8']);
+  t.is(judge('order-2-2-8', gap([40, 42, 0, 38.5], { seeds: [0] }))[0].verdict, 'undecided');
+  const noisy = [...gap([40, 42, 0, 38.5]), ...[20, 60, 40].map((level, seed) => madeUpRun({ method: '+ FQM', bits: '2-2-8', seed, ap50: level / 100, id: `noisy ${seed}` }))];
+  t.is(judge('order-2-2-8', noisy)[0].reason, refuted.reason);
 });
 
 test('gains that grow as bits fall', (t) => {
@@ -225,9 +242,9 @@ test('text, markdown, JSON and the rows of the chart say the same', (t) => {
   t.true(claimsPlain(few).includes('\n  would decide it: 3 seeds each of + DA at 2-2-8, Baseline at 2-2-8, + FQM at 2-2-8, + DA + FQM (Q-DETR) at 2-2-8\n    npx qdetr experiment table-2.2 --scale gpu --seeds 3 --bits 2-2-8\n'));
   t.true(claimsMarkdown(few).includes('| `npx qdetr experiment table-2.2 --scale gpu --seeds 3 --bits 2-2-8`<br>3 seeds each of + DA at 2-2-8,'));
   const [json] = JSON.parse(claimsJson(judged)) as { id: string; verdict: string; differences: Difference[] }[];
-  t.deepEqual([json.id, json.verdict, json.differences.length], ['order-2-2-8', 'not reproduced', 3]);
+  t.deepEqual([json.id, json.verdict, json.differences.length], ['order-2-2-8', 'not reproduced', 6]);
   const [row] = claimRows(judged);
   t.is(row.estimate, weakest(judged[0].differences)!.interval!.mean);
-  t.is(row.statistic, 'weakest of 3: + FQM at 2-2-8 minus + DA at 2-2-8');
+  t.is(row.statistic, 'weakest of 6: + FQM at 2-2-8 minus + DA at 2-2-8');
   t.false(claimsPlain(judge('order-2-2-8', tableRuns([40, 40, 41, 47], { noise: 0 }))).includes('-0.0'));
 });
