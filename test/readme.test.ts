@@ -52,7 +52,7 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   },
   'npx qdetr experiment --list': { run: 'experiment --list', prints: /table-2\.2 +Table 2\.2[\s\S]*controls/ },
   'npx qdetr experiment table-2.2 --scale minutes --seeds 1': { why: 'it takes half an hour: its smoke scale has a test of its own' },
-  'npx qdetr experiment table-2.2 --scale smoke --runs DIR --out DIR': { file: 'test/cli/experiment.test.ts', holds: /table-2\.2/ },
+  'npx qdetr experiment table-2.2 --scale smoke --runs DIR --out DIR': { file: 'test/cli/experiment.test.ts', holds: /\['experiment', 'table-2\.2', '--scale', 'smoke', '--runs', [^\n]*'--out', place, '--set'/ },
   'npx qdetr experiment figure-2.12a --model smca-detr --bits 2-2-8 --dry-run': { run: 'experiment figure-2.12a --model smca-detr --bits 2-2-8 --dry-run', prints: /full imitation[\s\S]*Nothing was trained/ },
   'npx qdetr claims': { file: 'test/cli/experiment.test.ts', holds: /qdetr\(\['claims'/ },
   'npx qdetr train --bits 3-3-8 --from shipped': { why: 'it takes minutes: its dry run is next' },

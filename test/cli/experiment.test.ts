@@ -98,6 +98,21 @@ test.serial('--policy release trains with the released code\'s quantizers and DA
   t.false(summaries.some(({ method, preset: other }) => method === 'Real-valued' && other === 'release'));
 });
 
+test.serial('table-2.2 at smoke scale fills all 13 cells of the table, each with the one seed that was trained', async (t) => {
+  const place = path.join(folder, 'all');
+  const { code, stdout, stderr } = await qdetr(['experiment', 'table-2.2', '--scale', 'smoke', '--runs', path.join(place, 'runs'), '--out', place, '--set', 'steps=1', 'warmUpSteps=1', 'evaluationInterval=1']);
+  t.is(code, 0, `${stdout}${stderr}`);
+  t.regex(stdout, /\n13 of 13 cells done in /);
+  interface Column { test: { mean: number; n: number }; testUnseen: { mean: number; n: number }; seeds: number[] }
+  const { columns, cells } = JSON.parse(readFileSync(path.join(place, 'table-2.2.json'), 'utf8')) as { columns: { fresh: { scale: string; runs: string[] } }; cells: { method: string; bits: string; fresh: Column | null }[] };
+  t.deepEqual([columns.fresh.scale, new Set(columns.fresh.runs).size], ['smoke', 13]);
+  t.is(new Set(cells.map(({ method, bits }) => `${method}, ${bits}`)).size, 13);
+  for (const { method, bits, fresh } of cells) {
+    t.deepEqual([fresh?.seeds, fresh?.test.n, fresh?.testUnseen.n], [[0], 1, 1], `${method}, ${bits}`);
+    for (const { mean } of [fresh!.test, fresh!.testUnseen]) t.true(Number.isFinite(mean) && mean >= 0 && mean <= 100, `${method}, ${bits}: ${mean}`);
+  }
+});
+
 test.serial('claims on the runs of a folder: text, a page and a chart; --json for programs', async (t) => {
   const plain = await qdetr(['claims', '--runs', path.join(folder, 'none'), '--out', out]);
   t.is(plain.code, 0, plain.stderr);
