@@ -40,6 +40,22 @@ test.serial('a real-valued cell takes the steps of both stages in one run', asyn
   t.is(Math.max(...summary.evaluations.map(({ step }) => step)), 4);
 });
 
+const fewest = { steps: 1, warmUpSteps: 1, evaluationInterval: 1 };
+for (const [quantizer, scope] of [['Percentile', 'post-training'], ['VT-PTQ', 'post-training'], ['LSQ', 'transformer']] as const) {
+  test.serial(`a cell quantized with ${quantizer}, scope ${scope}: its record says so, its quantizers are among its parameters, and all splits are evaluated`, async (t) => {
+    const own = { ...methodParts(options, 'Baseline'), method: quantizer, quantizer, scope, bits: '4-4-8', studentStart: 'own', changes: fewest } as const;
+    const { summary, parameters } = await performCell(cell(own), { command: 'test', root, threads: 1 });
+    t.deepEqual([summary.method, summary.bits, summary.quantizer, summary.scope, summary.studentStart], [quantizer, '4-4-8', quantizer, scope, 'own']);
+    const ofEnd = scope === 'post-training' ? 0 : 1;
+    t.deepEqual(summary.evaluations.filter(({ step }) => step === ofEnd).map(({ split }) => split), ['val', 'test', 'test-unseen']);
+    for (const { split, ap, ap50, ap75 } of summary.evaluations) for (const value of [ap, ap50, ap75]) t.true(Number.isFinite(value) && value >= 0 && value <= 1, `${split}: ${value}`);
+    const scales = Object.keys(parameters).filter((name) => name.endsWith('_quantizer.scale'));
+    t.is(scales.some((name) => name.startsWith('backbone.')), scope === 'post-training');
+    t.true(scales.some((name) => name.startsWith('transformer.encoder.')) && scales.some((name) => name.startsWith('transformer.decoder.')));
+    for (const name of scales) t.true(parameters[name].data.every((value) => Number.isFinite(value) && value > 0), name);
+  });
+}
+
 for (const [changes, message] of [
   [{ bits: '9-2-8' }, /bit-width 9 can't be quantized to/],
   [{ groups: ['neck' as 'encoder'] }, /groups holds 'neck'/],
