@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import type { Cell } from '../../src/experiments/cell.js';
+import { INFORMATION_POINTS } from '../../src/experiments/figure-2.12b.js';
 import { methodParts, paperCell, Q_DETR, type GridOptions } from '../../src/experiments/grid.js';
 import { performCell } from '../../src/experiments/perform-cell.js';
 import { stageSettings } from '../../src/experiments/stage-settings.js';
 import { UserError } from '../../src/errors.js';
 import { readRun } from '../../src/training/run-folder.js';
+import { finalEvaluation } from '../../src/training/run-record.js';
 
 const root = mkdtempSync(path.join(tmpdir(), 'qdetr-cell-'));
 test.after.always(() => rmSync(root, { recursive: true, force: true }));
@@ -55,6 +57,16 @@ for (const [quantizer, scope] of [['Percentile', 'post-training'], ['VT-PTQ', 'p
     for (const name of scales) t.true(parameters[name].data.every((value) => Number.isFinite(value) && value > 0), name);
   });
 }
+
+test.serial('five points on the information plane along a run: finite, at rising epochs, the last at its end with the AP50 of test', async (t) => {
+  const { summary } = await performCell(cell({ ...methodParts(options, 'Baseline'), scope: 'transformer', informationPoints: INFORMATION_POINTS, changes: { steps: 5, warmUpSteps: 1, evaluationInterval: 1 } }), { command: 'test', root, threads: 1 });
+  const points = summary.informationPlane;
+  t.is(points.length, 5);
+  for (const { informationX, informationY } of points) t.true(Number.isFinite(informationX) && informationY >= 0 && informationY <= 1);
+  t.true(points.every(({ epoch }, i) => i === 0 || epoch > points[i - 1].epoch));
+  const { epoch, ap50 } = finalEvaluation(summary, 'test')!;
+  t.deepEqual([points[4].epoch, points[4].informationY], [epoch, ap50]);
+});
 
 for (const [changes, message] of [
   [{ bits: '9-2-8' }, /bit-width 9 can't be quantized to/],
