@@ -50,7 +50,7 @@ const draw: Record<Artefact, (drawn: Required<Omit<DrawOptions, 'only'>>) => Pro
   },
   'figure-2.8': ({ observations, folder }) => writeFigure('figure-2.8', figure28(observations), folder),
   'figure-2.9': ({ observations, folder }) => writeFigure('figure-2.9', figure29(observations), folder),
-  'figure-2.11': ({ runs, folder }) => writeFigure('figure-2.11', figure211(paperValues(), runs), folder),
+  'figure-2.11': ({ runs, folder }) => writeFigure('figure-2.11', figure211(paperValues(), runs, { onlyInSteps: true }), folder),
   'figure-2.12a': ({ runs, folder }) => writeFigure('figure-2.12a', figure212a(paperValues(), runs), folder),
   'figure-2.12b': ({ runs, folder }) => writeFigure('figure-2.12b', figure212b(runs), folder),
   'cvpr-table-2': ({ runs, folder }) => {

@@ -33,15 +33,24 @@ export interface ProgressPoint extends Interval {
 /** The series of some runs, by falling bit-width and rising step; the real-valued runs begin every series. */
 export function progressPoints(runs: readonly RunSummary[]): ProgressPoint[] {
   const real = runs.filter((run) => run.bits === '32-32-32');
-  const bits = [...new Set(runs.filter((run) => run.bits !== '32-32-32').map((run) => Number(run.bits.split('-')[0])))].sort((a, b) => b - a);
+  const bits = [...new Set(runs.filter((run) => run.bits !== '32-32-32').map(widthOf))].sort((a, b) => b - a);
   return bits.flatMap((width) =>
     STEPS.flatMap((_, step): ProgressPoint[] => {
-      const here = step === 0 ? real : runs.filter((run) => Number(run.bits.split('-')[0]) === width && stepOf(run) === step);
+      const here = step === 0 ? real : runs.filter((run) => widthOf(run) === width && stepOf(run) === step);
       const values = here.flatMap((run) => finalAp50(run, 'test') ?? []);
       return values.length === 0 ? [] : [{ bits: width, step, ...meanInterval(values) }];
     }),
   );
 }
+
+/** Runs without the bit-widths that have none of the steps in between: such a width is Table 2.2's baseline alone, and no part of the figure. */
+export function inSteps(runs: readonly RunSummary[]): RunSummary[] {
+  const widths = new Set(runs.filter((run) => stepOf(run) > 0 && stepOf(run) < MODULE_GROUPS.length).map(widthOf));
+  return runs.filter((run) => run.bits === '32-32-32' || widths.has(widthOf(run)));
+}
+
+/** Bits of a run's weights. */
+const widthOf = (run: RunSummary): number => Number(run.bits.split('-')[0]);
 
 /** How many groups, counted from the first, a run quantizes; 0 where it leaves one of them out. */
 function stepOf(run: RunSummary): number {
@@ -59,11 +68,13 @@ export function printedPoints(paper: PaperValues): ProgressPoint[] {
 /**
  * Fig. 2.11 (CVPR Fig. 4): AP50 while one module group after the other is quantized, a line per bit-width. The paper's printed
  * values and the kit's runs have panels of their own, because they are measured on different data.
+ * @param onlyInSteps leave out bit-widths without a step in between (`inSteps`); by default all that there are are drawn
  */
-export function figure211(paper: PaperValues, runs: RunSummaries): Figure {
+export function figure211(paper: PaperValues, runs: RunSummaries, { onlyInSteps = false }: { onlyInSteps?: boolean } = {}): Figure {
   const panels = (['detector', 'post-training'] as const).flatMap((scope) =>
     (['recorded', 'fresh'] as const).flatMap((origin) => {
-      const group = groupFor('figure-2.11', runs[origin], { scope });
+      const found = groupFor('figure-2.11', runs[origin], { scope });
+      const group = found !== null && onlyInSteps ? { ...found, runs: inSteps(found.runs) } : found;
       const points = group === null ? [] : progressPoints(group.runs);
       return group === null || points.length === 0 ? [] : [kitPanel(origin, group, points)];
     }),

@@ -4,7 +4,7 @@ import path from 'node:path';
 import test from 'ava';
 import { UserError } from '../../src/errors.js';
 import { drawFigures } from '../../src/figures/draw.js';
-import { figure211, printedPoints, progressPoints } from '../../src/figures/figure-2.11.js';
+import { figure211, inSteps, printedPoints, progressPoints } from '../../src/figures/figure-2.11.js';
 import { figure212a } from '../../src/figures/figure-2.12a.js';
 import { figure212b, planePoints } from '../../src/figures/figure-2.12b.js';
 import { groupFor } from '../../src/figures/groups.js';
@@ -74,6 +74,18 @@ test('texts say which data a panel shows; only what the paper prints stands in i
   for (const text of ['No points yet', 'The paper prints none of its values', 'I(X; E)', 'I(y; E, q)', 'npx qdetr experiment figure-2.12b --scale minutes']) t.true(plane.includes(text), text);
   const steps = await figureToSvg(figures['figure-2.11'](states.empty));
   for (const text of ['No runs yet, recorded or fresh.', 'figure-2.11 --scale']) t.true(steps.replaceAll(/<[^>]*>/g, ' ').includes(text), text);
+});
+
+test('Fig. 2.11 as it is written has no bit-width that only the baseline of Table 2.2 has', async (t) => {
+  const baseline = [1, 2].map((seed) => madeUpRun({ artefact: ['figure-2.11'], bits: '2-2-8', seed, ap50: 0.2, id: `2-2-8 ${seed}` }));
+  t.deepEqual(inSteps([...stepRuns, ...baseline]), stepRuns);
+  t.deepEqual(progressPoints(inSteps(baseline)), []);
+  const oneStep = madeUpRun({ artefact: ['figure-2.11'], bits: '2-2-8', groups: MODULE_GROUPS.slice(0, 1), seed: 1, id: 'one step' });
+  t.deepEqual(inSteps([oneStep, ...baseline]), [oneStep, ...baseline]);
+  const runs = { recorded: [...stepRuns, ...baseline], fresh: [] };
+  const [all, written] = await Promise.all([{}, { onlyInSteps: true }].map(async (options) => figureToSvg(figure211(paper, runs, options))));
+  t.deepEqual([all, written].map((svg) => [svg.includes('>2 bits<'), svg.includes('>3 bits<')]), [[true, true], [false, true]]);
+  t.is(written, await figureToSvg(figure211(paper, { recorded: stepRuns, fresh: [] })));
 });
 
 test('the information plane keeps the colours that the paper names; the teacher is another red, dashed', async (t) => {
