@@ -45,6 +45,7 @@ export const startExperiment: Experiment = {
     'From the small real-valued detector that the project ships; its backbone stays real-valued and as it is, its features are computed once, and the transformer is trained at 2-2-8 for as many steps in every run.',
     'Real-valued (the same steps without quantization), Baseline, + DA, Q-DETR by the letter of Eq. 2.33-2.35, and Q-DETR with every query matched to the teacher\'s query of its own slot.',
     'The teacher is the real-valued detector that the student starts from: the two Q-DETRs differ in nothing but which queries learn (those that Eq. 2.34 keeps, or all) and from whom (Eq. 2.35, or the same slot). The paper\'s teacher is larger and trained on its own: experiment table-2.2 has that; experiment controls tells matching and selection apart.',
+    `Fig. 2.12(b) has ${INFORMATION_POINTS} points a curve here, where decision A26 asks for at least 5: experiment figure-2.12b has those.`,
     departureText(startCells({ family: 'detr', scale: 'minutes', seeds: [0] }, 0)),
   ],
   command: 'npm start',

@@ -78,6 +78,8 @@ test('protocols of Table 2.2 and of npm start name what a scale has other than t
     for (const key of ['steps', 'batchSize', 'learningRate', 'backboneFactor', 'quantizerFactor', 'schedule'] as const) t.is(line.includes(`${key} ${training[key]} (${PRESETS.paper[key]}`), training[key] !== PRESETS.paper[key], `${line} ${key}`);
     for (const [text, holds] of [['at the least error', scale === 'minutes'], ['DA starts as measured', scale === 'minutes'], ['real-valued weights', scale === 'minutes']] as const) t.is(line.includes(text), holds, text);
   }
+  const start = experimentNamed('start'), counts = new Set(start.grid(options()).map(({ informationPoints }) => informationPoints));
+  t.deepEqual(start.protocol.flatMap((text) => /has (\d+) points a curve here, where decision A26 asks for at least 5/.exec(text)?.[1] ?? []), [...counts].map(String));
   const [cell] = experimentNamed('table-2.2').grid({ family: 'detr', scale: 'gpu', seeds: [0], changes: { learningRate: 0.3 } });
   t.true(departuresOf(cell).includes('learningRate 0.3 (0.0001)'));
   t.false(saysDepartures(experimentNamed('table-2.2').protocol, [cell]));
