@@ -13,9 +13,9 @@ import { cellsNamed, variedCells } from '../experiments/varied-cells.js';
 import { UserError } from '../errors.js';
 import { POLICY_PRESETS, type PolicyPreset } from '../models/quantization-policy.js';
 import { FAMILIES, type Family, type ModelScale } from '../models/settings.js';
-import { parsePrecision } from '../quantizer/precision.js';
 import { parseAssignments } from '../training/settings.js';
 import { parseDistillation } from '../distillation/settings.js';
+import { parseBitsOption } from './bits-option.js';
 import { counted, performGrid } from './perform-grid.js';
 import { formatDuration } from './progress.js';
 
@@ -86,7 +86,7 @@ function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope,
   const changes = parseAssignments(set ?? []);
   if (Object.hasOwn(changes, 'seed')) throw new UserError('--set seed: an experiment has several seeds: choose how many with --seeds');
   for (const text of bits ?? []) {
-    if (Object.values(parsePrecision(text)).includes(32)) throw new UserError(`--bits ${text}: quantized cells have 2 to 8 bits everywhere; the real-valued cell is there anyway`);
+    if (Object.values(parseBitsOption(text, true)).includes(32)) throw new UserError(`--bits ${text}: quantized cells have 2 to 8 bits everywhere; the real-valued cell is there anyway`);
   }
   const count = wholeNumber('--seeds', seeds);
   const wanted = { scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, policy, changes };

@@ -3,13 +3,14 @@ import { Option } from 'commander';
 import { UserError } from '../errors.js';
 import { planTraining, type TrainingPlan } from '../experiments/plan-training.js';
 import { FAMILIES, familyTitles, type Family } from '../models/settings.js';
-import { isReal, parsePrecision } from '../quantizer/precision.js';
+import { isReal } from '../quantizer/precision.js';
 import { findEngine } from '../tensor/engine.js';
 import { mayHaveGraphicsProcessor } from '../tensor/webgpu/adapter.js';
 import type { PlanLimits } from '../tensor/webgpu/kernel.js';
 import { H100, planCost, type PlanCost } from '../tensor/webgpu/plan-cost.js';
 import { LEAST_LIMITS } from '../tensor/webgpu/plan.js';
 import { SCALES, type TrainingSettings } from '../training/settings.js';
+import { parseBitsOption } from './bits-option.js';
 
 interface PlanCommandOptions {
   scale: TrainingSettings['scale'];
@@ -35,7 +36,8 @@ export function planCommand(program: Command): void {
     .option('--json', 'print one JSON object')
     .action(async (options: PlanCommandOptions) => {
       const { scale, bits, model: family, batch, distill: isDistilled = false } = options;
-      if (isDistilled && Object.values(parsePrecision(bits)).every(isReal)) throw new UserError(`--distill: ${bits} quantizes nothing: give low bits, such as --bits 4-4-8, or leave it out`);
+      const precision = parseBitsOption(bits);
+      if (isDistilled && Object.values(precision).every(isReal)) throw new UserError(`--distill: ${bits} quantizes nothing: give low bits, such as --bits 4-4-8, or leave it out`);
       const { limits, device } = await planningLimits();
       const planned = await planTraining({ scale, family, bits, batchSize: batch === undefined ? undefined : wholeNumber(batch), isDistilled, limits });
       const cost = planCost(planned.plan);

@@ -7,12 +7,13 @@ import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiment
 import { detectorCost } from '../models/cost.js';
 import { POLICY_PRESETS, type PolicyPreset } from '../models/quantization-policy.js';
 import { FAMILIES, familyTitles, modelOf, type Family, type ModelScale } from '../models/settings.js';
-import { isReal, parsePrecision } from '../quantizer/precision.js';
+import { isReal } from '../quantizer/precision.js';
 import { UserError } from '../errors.js';
 import { writeParameters } from '../tensor/parameter-file.js';
 import { finalEvaluation } from '../training/run-record.js';
 import { parseAssignments, resolveSettings, type TrainingSettings } from '../training/settings.js';
 import { TrainingInterrupted } from '../training/train.js';
+import { parseBitsOption } from './bits-option.js';
 import { interruptible } from './interrupt.js';
 import { percent, runListener } from './run-listener.js';
 
@@ -76,7 +77,7 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
   }
 }
 
-const isQuantized = (bits: string): boolean => !Object.values(parsePrecision(bits)).every(isReal);
+const isQuantized = (bits: string): boolean => !Object.values(parseBitsOption(bits)).every(isReal);
 
 function plan({ model: family, scale, bits, policy }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
   const model = modelOf(scale, family), multiplyAdds = detectorCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);

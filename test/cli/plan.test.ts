@@ -37,6 +37,7 @@ test('JSON: one object; twice the images are twice the products of the forward p
 test('mistakes are answered by a sentence', async (t) => {
   for (const [args, message] of [
     [['--batch', '0'], '--batch 0: should be a whole number of at least 1'],
+    [['--bits', '4-9-8'], "--bits 4-9-8: bit-width 9 can't be quantized to: choose 2 to 8, or 32 for real-valued"],
     [['--distill'], '--distill: 32-32-32 quantizes nothing: give low bits, such as --bits 4-4-8, or leave it out'],
   ] as [string[], string][]) {
     const { code, stderr } = await qdetr(['plan', '--scale', 'smoke', ...args]);

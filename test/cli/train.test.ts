@@ -80,8 +80,8 @@ test.serial('--dry-run --model smca-detr: its own name and numbers', async (t) =
 });
 
 for (const [args, message] of [
-  [['--bits', '4-4'], "error: bits '4-4' can't be read: write weights-activations-attention, such as 4-4-8 or 32-32-32"],
-  [['--bits', '9-4-8'], "error: bit-width 9 can't be quantized to: choose 2 to 8, or 32 for real-valued"],
+  [['--bits', '4-4'], 'error: --bits 4-4: should be weights-activations-attention, such as 4-4-8 or 32-32-32'],
+  [['--bits', '9-4-8'], "error: --bits 9-4-8: bit-width 9 can't be quantized to: choose 2 to 8, or 32 for real-valued"],
   [['--policy', 'release'], 'error: --policy release: 32-32-32 quantizes nothing: give low bits, such as --bits 4-4-8, or leave it out'],
   [['--seed', '3', '--set', 'seed=4'], "error: --set seed=3: 'seed' is set twice: keep one of them"],
   [['--seed', '-1'], "error: --set: 'seed' should be a whole number of at least 0, but is -1: change it and start again"],
