@@ -6,6 +6,7 @@ import { readJson, sha256, writeFileAtomic } from '../files.js';
 import { parseStrictly } from '../schema.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { decodeSafetensors, encodeSafetensors } from '../tensor/safetensors.js';
+import { isAlive } from './run-lock.js';
 
 const whole = () => z.number().int().nonnegative().describe('a whole number of at least 0');
 
@@ -117,11 +118,17 @@ function writePointer(folder: string, checkpoints: Entry[]): void {
   writeFileAtomic(pointerFile(folder), `${JSON.stringify({ schemaVersion: 1, checkpoints }, null, 1)}\n`);
 }
 
-/** Deletes checkpoints that LAST no longer names, and what killed writers left behind. */
+/** Deletes checkpoints that LAST no longer names, and what killed writers left behind: not the files that a living process is writing. */
 function removeLeftovers(folder: string, checkpoints: Entry[]): void {
   const kept = new Set(checkpoints.map(({ file }) => file));
   for (const name of readdirSync(path.join(folder, 'checkpoints'))) if (!kept.has(name)) rmSync(checkpointFile(folder, name), { force: true });
-  for (const name of readdirSync(folder)) if (name.endsWith('.tmp')) rmSync(path.join(folder, name), { force: true });
+  for (const name of readdirSync(folder)) if (name.endsWith('.tmp') && !isBeingWritten(name)) rmSync(path.join(folder, name), { force: true });
+}
+
+/** Whether the process that a temporary file is named after (`writeFilesAtomic`) is another one, and alive. */
+function isBeingWritten(name: string): boolean {
+  const pid = Number(/\.(\d+)(?:\.old)?\.tmp$/.exec(name)?.[1]);
+  return Number.isInteger(pid) && pid !== process.pid && isAlive(pid);
 }
 
 /** The bytes of a checkpoint's safetensors file: arrays `<section>/<name>`, the rest as notes. */

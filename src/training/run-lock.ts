@@ -67,7 +67,8 @@ const SETTLING = 100;
 
 const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 
-function isAlive(processId: number): boolean {
+/** Whether a process of this number is there. */
+export function isAlive(processId: number): boolean {
   if (!Number.isInteger(processId) || processId <= 0) return false;
   try {
     process.kill(processId, 0);

@@ -136,3 +136,12 @@ fullDisk('a full disk: one sentence, the last good checkpoint stays, nothing hal
     t.deepEqual(loadCheckpoint(folder, 'r'), { checkpoint: at(4) }, aside);
   }
 });
+
+test('what killed writers left is deleted, not the file that a living process is writing beside a finished training', (t) => {
+  const folder = newFolder();
+  saveCheckpoint(folder, at(1));
+  const living = path.join(folder, `seconds.json.${process.ppid}.tmp`), dead = path.join(folder, 'seconds.json.4194305.tmp'), own = path.join(folder, `seconds.json.${process.pid}.old.tmp`);
+  for (const file of [living, dead, own]) writeFileSync(file, '');
+  loadCheckpoint(folder, 'r');
+  t.deepEqual([living, dead, own].map((file) => existsSync(file)), [true, false, false]);
+});
