@@ -1,78 +1,16 @@
 import { elementsOf } from '../graph-builder.js';
-import { newNode, type Graph, type Node, type Value } from '../graph.js';
+import type { Graph, Node, Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { reductionAxes, sliceRange } from '../shape-rules.js';
+import { ASSEMBLE } from './assemble-concatenations.js';
 import { Emitter, isElementwise, isView } from './emitter.js';
-import { flatten, unflatten, variableIndex, type Index } from './index-algebra.js';
-
-/** How a reduction goes over its input: `outputs` results, each of `count` elements. */
-export interface ReductionGeometry {
-  shape: readonly number[];
-  axes: readonly number[];
-  outputs: number;
-  count: number;
-}
-
-/** Values that one kernel computes: element by element, around a reduction, or behind a matrix product. */
-export interface Group {
-  kind: 'map' | 'reduction' | 'product';
-  /** The product that the kernel computes. */
-  product?: Node;
-  geometry?: ReductionGeometry;
-  /** Elements of each `element` member. */
-  size: number;
-  /** What is computed, in topological order. */
-  members: Value[];
-  /** The members that other kernels (or the caller) read. */
-  stores: Value[];
-  /** Position in the graph of the first member. */
-  order: number;
-}
-
-/** Which kernels a device takes. */
-export interface FusionLimits {
-  /** Storage buffers that one kernel may use. */
-  buffers: number;
-}
-
-const REDUCTIONS = new Set(['Sum', 'Max', 'Min', 'Prod', 'ArgMax', 'ArgMin']);
-/** Whether an operation sums up (or picks the largest of) elements of its input. */
-export const isReduction = (op: string): boolean => REDUCTIONS.has(op);
+import { PLACE, homeOf, isHome, isReduction, reductionCoordinates, type Group } from './group.js';
+import type { PlanLimits } from './kernel.js';
 
 const CHEAP = new Set(['Neg', 'Relu', 'Abs', 'Sign', 'Square', 'Step', 'Cast', 'LogicalNot', 'ClipByValue', 'Add', 'Sub', 'Multiply', 'Maximum', 'Minimum', 'Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual']);
 
 /** A computed element was asked for at another place than the one where the kernel has it. */
 class ElsewhereError extends Error {}
-
-/** Names of a kernel's loop variables: the element of a map or product, a reduction's result and its place in the sum. */
-export const ELEMENT = 'i', OUTPUT = 'o', PLACE = 'r', BATCH = 'p', ROW = 'm', COLUMN = 'n';
-
-/** Coordinates of the reduced input for result o and place r. */
-export function reductionCoordinates({ shape, axes, outputs, count }: ReductionGeometry): Index[] {
-  const kept = shape.map((_, k) => k).filter((k) => !axes.includes(k));
-  const outer = unflatten(variableIndex(OUTPUT, outputs), kept.map((k) => shape[k]));
-  const inner = unflatten(variableIndex(PLACE, count), axes.map((k) => shape[k]));
-  return shape.map((_, k) => (axes.includes(k) ? inner[axes.indexOf(k)] : outer[kept.indexOf(k)]));
-}
-
-/** The index of the element that a kernel of this group has at hand, in a value of the group's size. */
-export function elementIndex(group: Group): Index {
-  if (group.kind === 'reduction') return flatten(reductionCoordinates(group.geometry!), group.geometry!.shape);
-  if (group.kind === 'map') return variableIndex(ELEMENT, group.size);
-  const [M, N] = group.product!.outputs[0].shape.slice(-2), P = group.size / (M * N);
-  return flatten([variableIndex(BATCH, P), variableIndex(ROW, M), variableIndex(COLUMN, N)], [P, M, N]);
-}
-
-/** Where the group's kernel computes a member: at its element, or at its result. */
-export function homeOf(group: Group, value: Value): readonly Index[] {
-  const isResult = group.kind === 'reduction' && (isReduction(value.node!.op) || sizeOf(value.shape) !== group.size);
-  return unflatten(isResult ? variableIndex(OUTPUT, group.geometry!.outputs) : elementIndex(group), value.shape).map((c, k) => (value.shape[k] === 1 ? variableIndex('zero', 1) : c));
-}
-
-const sameCoordinates = (a: readonly Index[], b: readonly Index[], shape: readonly number[]): boolean => a.every((c, k) => shape[k] === 1 || c.key === b[k].key);
-
-/** Whether coordinates are those at which the group's kernel has a member. */
-export const isHome = (group: Group, value: Value, coordinates: readonly Index[]): boolean => sameCoordinates(coordinates, homeOf(group, value), value.shape);
 
 /** The offset of a contiguous part of another value, or nothing where the slice is none. */
 export function sliceOffset(value: Value): { base: Value; offset: number } | undefined {
@@ -83,29 +21,6 @@ export function sliceOffset(value: Value): { base: Value; offset: number } | und
   let offset = 0;
   base.shape.forEach((d, k) => (offset = offset * d + begin[k]));
   return { base, offset };
-}
-
-/** A concatenation whose parts lie behind one another in memory: each part is written to its place by the kernel that computes it. */
-export const ASSEMBLE = 'Assemble';
-
-/** Concatenations with more parts than this are assembled in memory where that is possible; shorter ones are read through. */
-const FEW_PARTS = 4;
-
-/** The graph with long contiguous concatenations turned into assemblies of copies. */
-export function assembleConcatenations(graph: Graph): Graph {
-  const nodes: Node[] = [];
-  for (const node of graph.nodes) {
-    const [out] = node.outputs;
-    const axis = node.op === 'Concat' ? ((node.attributes.axis as number) + out.shape.length) % out.shape.length : -1;
-    if (axis < 0 || node.inputs.length <= FEW_PARTS || out.shape.slice(0, axis).some((d) => d !== 1)) {
-      nodes.push(node);
-      continue;
-    }
-    const copies = node.inputs.map((part) => newNode('Identity', { x: part }, {}, [{ shape: part.shape, dtype: part.dtype }]));
-    Object.assign(node, { op: ASSEMBLE, inputs: copies.map((c) => c.outputs[0]) });
-    nodes.push(...copies, node);
-  }
-  return { ...graph, nodes };
 }
 
 /** Kernels over up to this many elements take less time than starting them: they are put together also where they have nothing in common. */
@@ -122,7 +37,7 @@ export class Fusion {
   /** Dependencies as they were when a group had so many members. */
   readonly #dependencies = new Map<Group, { members: number; found: Set<Group> }>();
 
-  constructor(private readonly graph: Graph, private readonly limits: FusionLimits) {
+  constructor(private readonly graph: Graph, private readonly limits: Pick<PlanLimits, 'buffers'>) {
     this.#outputs = new Set(graph.outputs.values());
     graph.nodes.forEach((node, i) => this.#order.set(node, i));
     this.#chooseStored();

@@ -1,9 +1,8 @@
 import type { DataType, Value } from '../graph.js';
-import { sizeOf } from '../parameters.js';
 import { Emitter, helperFunctions } from './emitter.js';
-import { homeOf, isHome, type Fusion, type Group } from './fusion.js';
+import type { Fusion } from './fusion.js';
+import { homeOf, isHome, isReduction, type Group } from './group.js';
 import { flatten, plus, type Index } from './index-algebra.js';
-import { isReduction } from './fusion.js';
 
 /** Where a value lies: a buffer of the plan, and its first element there. */
 export interface Placement {
@@ -99,12 +98,13 @@ export class Dispatch {
     let binding = this.bindings.find((b) => b.buffer === buffer && b.offset === aligned && b.type === bound);
     if (!binding) this.bindings.push((binding = { buffer, offset: aligned, bytes: 0, writes, name: `b${this.bindings.length}`, type: bound }));
     binding.bytes = whole ? Infinity : Math.max(binding.bytes, (first + elements) * 4);
-    for (const b of this.bindings) if (b === binding || b.buffer === buffer) b.writes ||= writes || binding.writes || b.writes; // a buffer is not read and written through bindings of two kinds
+    binding.writes ||= writes;
     return { binding, first };
   }
 
   /** The whole program. */
   kernel(bodies: readonly KernelBody[]): Kernel {
+    // a buffer is not read and written through bindings of two kinds
     for (const b of this.bindings) b.writes = this.bindings.some((other) => other.buffer === b.buffer && other.writes);
     const declarations = this.bindings.map((b, k) => `@group(0) @binding(${k}) var<storage, ${b.writes ? 'read_write' : 'read'}> ${b.name}: array<${b.type}>;`);
     const { workgroups, number } = workgroupLine(bodies.reduce((n, b) => n + b.blocks, 0));
@@ -192,6 +192,3 @@ export function labelOf(group: Group): string {
   const last = group.stores.at(-1) ?? group.members.at(-1)!;
   return `${main ? `${main}${ops.length > 1 ? ` + ${ops.length - 1}` : ''}` : ops.length > 1 ? `${ops.at(-1)} + ${ops.length - 1}` : ops[0]} [${last.shape.join(', ')}]`;
 }
-
-/** Elements in the largest member. */
-export const largest = (group: Group): number => Math.max(...group.members.map((m) => sizeOf(m.shape)));

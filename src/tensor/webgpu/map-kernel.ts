@@ -1,4 +1,4 @@
-import { ELEMENT, homeOf } from './fusion.js';
+import { ELEMENT, homeOf } from './group.js';
 import type { KernelBody, KernelWriter } from './kernel.js';
 
 const THREADS = 256;

@@ -1,7 +1,8 @@
 import { elementsOf } from '../graph-builder.js';
 import { newNode, type Graph, type TypedArray, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
-import { ASSEMBLE, Fusion, assembleConcatenations } from './fusion.js';
+import { ASSEMBLE, assembleConcatenations } from './assemble-concatenations.js';
+import { Fusion } from './fusion.js';
 import { Dispatch, KernelWriter, SMALL_VALUES, type Kernel, type Layout, type Placement, type PlanLimits } from './kernel.js';
 import { mapKernel } from './map-kernel.js';
 import { toPrimitives } from './primitives.js';

@@ -1,6 +1,6 @@
 import { inputOf, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
-import { BATCH, COLUMN, ROW, homeOf, type Group } from './fusion.js';
+import { BATCH, COLUMN, ROW, homeOf, type Group } from './group.js';
 import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
 import { unflatten, variableIndex, type Index } from './index-algebra.js';
 

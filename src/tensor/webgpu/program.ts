@@ -13,12 +13,10 @@ interface Call { pipeline: GPUComputePipeline; group: GPUBindGroup; workgroups: 
 export class GpuProgram {
   readonly #buffers: GPUBuffer[];
   readonly #calls: Call[];
-  #lost: string | undefined;
 
   private constructor(private readonly gpu: GpuDevice, readonly plan: Plan, buffers: GPUBuffer[], calls: Call[], readonly pipelines: number) {
     this.#buffers = buffers;
     this.#calls = calls;
-    void gpu.device.lost.then(({ message }) => (this.#lost = message || 'no reason given'));
   }
 
   /**
@@ -50,7 +48,7 @@ export class GpuProgram {
 
   /** Whether the device still answers. @throws when it was lost. */
   checkDevice(): void {
-    if (this.#lost !== undefined) throw new Error(`the GPU was lost (${this.#lost}): start again, a run resumes from its last checkpoint`);
+    if (this.gpu.lost !== undefined) throw new Error(`the GPU was lost (${this.gpu.lost}): start again, a run resumes from its last checkpoint`);
   }
 
   /** Writes elements to their place; bools become 32-bit words. */

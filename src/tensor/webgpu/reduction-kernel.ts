@@ -1,7 +1,7 @@
 import type { Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { literal, type Emitter } from './emitter.js';
-import { OUTPUT, PLACE, homeOf, isReduction, reductionCoordinates, type Group } from './fusion.js';
+import { OUTPUT, PLACE, homeOf, isReduction, reductionCoordinates, type Group } from './group.js';
 import type { KernelBody, KernelWriter } from './kernel.js';
 
 const THREADS = 256;

@@ -1,6 +1,7 @@
 import { sizeOf } from '../parameters.js';
 import type { Value } from '../graph.js';
-import type { Fusion, Group } from './fusion.js';
+import type { Fusion } from './fusion.js';
+import type { Group } from './group.js';
 import type { PlanLimits } from './kernel.js';
 import { reductionShape } from './reduction-kernel.js';
 import { tilesOf } from './product-kernel.js';
