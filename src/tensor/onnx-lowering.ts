@@ -92,6 +92,15 @@ const batchMatMul: OnnxLowering = ({ w, node, input, out }) => {
   return [w.node('FusedMatMul', [a, b], out.shape, { transA, transB, alpha: { float: 1 } }, 'float32', CONTRIB)];
 };
 
+/** The quotient rounded down; ONNX's own rounds integers towards zero, and its remainder has the divisor's sign. */
+const floorQuotient: OnnxLowering = ({ w, input, out }) => {
+  const a = input('a'), b = input('b'), quotient = w.node('Div', [a, b], out.shape, {}, out.dtype);
+  if (out.dtype === 'float32') return [w.node('Floor', [quotient], out.shape)];
+  const left = w.node('Sub', [a, w.node('Mul', [quotient, b], out.shape, {}, 'int32')], out.shape, {}, 'int32');
+  const exact = w.node('Equal', [left, w.node('Mod', [a, b], out.shape, {}, 'int32')], out.shape, {}, 'bool');
+  return [w.node('Sub', [quotient, cast(w, w.node('Not', [exact], out.shape, {}, 'bool'), 'int32')], out.shape, {}, 'int32')];
+};
+
 /** x w + bias as one Gemm, where the product is used by this addition alone. */
 const add: OnnxLowering = (c) => {
   const { w, node, input, out } = c;
@@ -161,7 +170,7 @@ const lowerings: Record<string, OnnxLowering> = {
   },
   ClipByValue: ({ w, node, input, out }) => [w.node('Clip', [input('x'), w.scalar(node.attributes.clipValueMin as number, out.dtype), w.scalar(node.attributes.clipValueMax as number, out.dtype)], out.shape, {}, out.dtype)],
   Cast: ({ w, input, out }) => [cast(w, input('x'), out.dtype)],
-  Add: add, Sub: binary('Sub'), Multiply: binary('Mul'), RealDiv: binary('Div'), Maximum: binary('Max'), Minimum: binary('Min'), Pow: binary('Pow'),
+  Add: add, Sub: binary('Sub'), Multiply: binary('Mul'), RealDiv: binary('Div'), Maximum: binary('Max'), Minimum: binary('Min'), Pow: binary('Pow'), FloorDiv: floorQuotient,
   Equal: binary('Equal'), Greater: binary('Greater'), GreaterEqual: binary('GreaterOrEqual'), Less: binary('Less'), LessEqual: binary('LessOrEqual'), LogicalAnd: binary('And'), LogicalOr: binary('Or'),
   NotEqual: ({ w, input, out }) => [w.node('Not', [w.node('Equal', [input('a'), input('b')], out.shape, {}, 'bool')], out.shape, {}, 'bool')],
   Select: ({ w, input, out }) => [w.node('Where', [input('condition'), input('t'), input('e')], out.shape, {}, out.dtype)],

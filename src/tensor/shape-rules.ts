@@ -40,7 +40,7 @@ export const shapeRules: Record<string, ShapeRule> = {
     shape.splice(dim < 0 ? shape.length + dim + 1 : dim, 0, 1);
     return [{ shape, dtype: i.input.dtype }];
   },
-  ...Object.fromEntries(['Add', 'Sub', 'Multiply', 'Maximum', 'Minimum', 'Pow', 'SquaredDifference'].map((op) => [op, binary()])),
+  ...Object.fromEntries(['Add', 'Sub', 'Multiply', 'Maximum', 'Minimum', 'Pow', 'SquaredDifference', 'FloorDiv'].map((op) => [op, binary()])),
   RealDiv: binary('float32'),
   ...Object.fromEntries(['Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual', 'LogicalAnd', 'LogicalOr'].map((op) => [op, binary('bool')])),
   AddN: (i) => [{ shape: Object.values(i)[0].shape, dtype: Object.values(i)[0].dtype }],

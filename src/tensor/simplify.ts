@@ -4,7 +4,7 @@ import { reductionAxes } from './shape-rules.js';
 import { sizeOf } from './parameters.js';
 
 const UNARY = new Set(['Neg', 'Relu', 'Sigmoid', 'Exp', 'Log', 'Log1p', 'Abs', 'Sign', 'Square', 'Sqrt', 'Rsqrt', 'Reciprocal', 'Round', 'Floor', 'Ceil', 'Step', 'Tanh', 'ClipByValue', 'Cast', 'LogicalNot']);
-const BINARY = new Set(['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum', 'Minimum', 'Pow', 'SquaredDifference', 'Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual', 'LogicalAnd', 'LogicalOr']);
+const BINARY = new Set(['Add', 'Sub', 'Multiply', 'RealDiv', 'Maximum', 'Minimum', 'Pow', 'SquaredDifference', 'FloorDiv', 'Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual', 'LogicalAnd', 'LogicalOr']);
 
 const isUniform = (v: Value, value?: number): boolean => typeof v.constant === 'number' && (value === undefined || v.constant === value);
 const producer = (v: Value, op: string) => (v.node?.op === op ? v.node : undefined);

@@ -105,6 +105,12 @@ const oneHot = (original: Kernel) => ({ indices }: Tensors, { depth, onValue, of
   return tf.add(tf.mul(tf.cast(call(original, { indices }, { depth, onValue: 1, offValue: 0, dtype: 'int32' }), 'float32'), on - off), off);
 };
 
+/** wasm's kernel divides integers as 32-bit floats: the quotient of what that leaves over is added. */
+const floorQuotient = (original: Kernel) => ({ a, b }: Tensors, attrs: Attrs): Tensor => {
+  const quotient = call(original, { a, b }, attrs);
+  return a.dtype === 'float32' ? quotient : tf.add(quotient, call(original, { a: tf.sub(a, tf.mul(quotient, b)), b: tf.broadcastTo(b, quotient.shape) }, attrs));
+};
+
 /**
  * Training kernels that tfjs-backend-wasm lacks, has wrong or has slow, composed from those that it has. Call it once, after the
  * backend was loaded.
@@ -122,4 +128,5 @@ export function registerWasmKernels(): void {
   replaceKernel(WASM, 'ClipByValue', clip);
   replaceKernel(WASM, 'Cast', cast);
   replaceKernel(WASM, 'OneHot', oneHot);
+  replaceKernel(WASM, 'FloorDiv', floorQuotient);
 }

@@ -137,6 +137,7 @@ export const kernelCases: Record<string, KernelCases> = {
   Multiply: { ...binary(tf.mul), integers: { inputs: { a: integers(-9, 9, 3, 4), b: integers(-9, 9, 4) }, f: (t) => tf.mul(t.a, t.b) }, 'integers by zero': { inputs: { a: integers(-9, 9, 4) }, f: (t) => tf.mul(t.a, tf.scalar(0, 'int32')) } },
   RealDiv: binary(tf.div, positive), Maximum: unbroadcastGradient(binary(tf.maximum, tied)), Minimum: unbroadcastGradient(binary(tf.minimum, tied)),
   Pow: binary(tf.pow, positive), SquaredDifference: unbroadcastGradient(binary(tf.squaredDifference)),
+  FloorDiv: { ...binary(tf.floorDiv, positive, { by: [] }), integers: { inputs: { a: integers(-9, 9, 40), b: integers(1, 4, 40) }, f: (t) => tf.floorDiv(t.a, t.b) }, 'negative divisors': { inputs: { a: integers(-9, 9, 40), b: integers(-4, -1, 40) }, f: (t) => tf.floorDiv(t.a, t.b) }, 'bytes of a word': { inputs: { a: { shape: [20, 1], dtype: 'int32', draw: (s) => s.uint32() | 0 } }, f: (t) => { const q = tf.floorDiv(t.a, tf.tensor1d([1, 256, 65536, 16777216], 'int32')); return tf.sub(q, tf.mul(tf.floorDiv(q, tf.scalar(256, 'int32')), tf.scalar(256, 'int32'))); } } },
   AddN: { three: { inputs: { a: g(3, 2), b: g(3, 2), c: g(3, 2) }, f: (t) => tf.addN([t.a, t.b, t.c]) } },
   Equal: comparison(tf.equal), NotEqual: comparison(tf.notEqual), Greater: comparison(tf.greater), GreaterEqual: comparison(tf.greaterEqual), Less: comparison(tf.less), LessEqual: comparison(tf.lessEqual),
   LogicalAnd: binary(tf.logicalAnd, bools), LogicalOr: binary(tf.logicalOr, bools), LogicalNot: unary(tf.logicalNot, bools),

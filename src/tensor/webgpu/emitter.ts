@@ -24,6 +24,7 @@ const HELPERS: Record<string, string> = {
   sigmoid: 'fn sigmoid(x: f32) -> f32 { return 1.0f / (1.0f + exp(-x)); }',
   softplus: 'fn softplus(x: f32) -> f32 { return max(x, 0.0f) + log(1.0f + exp(-abs(x))); }',
   logOnePlus: 'fn logOnePlus(x: f32) -> f32 { let u = 1.0f + x; return select(log(u) * (x / (u - 1.0f)), x, u == 1.0f); }',
+  floorQuotient: 'fn floorQuotient(a: i32, b: i32) -> i32 { return a / b - select(0, 1, a % b != 0 && (a < 0) != (b < 0)); }',
   hyperbolicTangent: 'fn hyperbolicTangent(x: f32) -> f32 { return tanh(clamp(x, -15.0f, 15.0f)); }',
 };
 
@@ -43,6 +44,7 @@ const infix = (operator: string): Binary => (a, b) => `(${a} ${operator} ${b})`;
 const BINARY: Record<string, Binary> = {
   Add: infix('+'), Sub: infix('-'), Multiply: infix('*'), Maximum: (a, b) => `max(${a}, ${b})`, Minimum: (a, b) => `min(${a}, ${b})`,
   RealDiv: (a, b, { inputs: [x] }) => (x.dtype === 'float32' ? `(${a} / ${b})` : `(f32(${a}) / f32(${b}))`),
+  FloorDiv: (a, b, { outputs: [{ dtype }] }) => (dtype === 'int32' ? `floorQuotient(${a}, ${b})` : `floor(${a} / ${b})`),
   Pow: (a, b) => `power(${a}, ${b})`,
   Equal: infix('=='), NotEqual: infix('!='), Greater: infix('>'), GreaterEqual: infix('>='), Less: infix('<'), LessEqual: infix('<='), LogicalAnd: infix('&&'), LogicalOr: infix('||'),
 };
