@@ -18,6 +18,11 @@ export type NamedTensors = Record<string, Tensor>;
 export type StateStep = (state: NamedTensors, inputs: NamedTensors) => { state?: NamedTensors; outputs: NamedTensors };
 
 /** What {@link compileStep} needs to know beside the function. */
+/** An array that stays with the engine: every run reads it, none changes it. */
+export interface ResidentArray extends TensorSpec {
+  data: TypedArray;
+}
+
 export interface CompileOptions extends OnnxOptions {
   /** Left out: the engine of this process. */
   engine?: EngineFinding;
@@ -26,6 +31,8 @@ export interface CompileOptions extends OnnxOptions {
   /** Shapes and types of the inputs of each run. */
   inputs: Record<string, TensorSpec>;
 }
+  /** Arrays that the step finds among its inputs, written once: to the GPU's memory where that computes. */
+  resident?: Record<string, ResidentArray>;
 
 /** A compiled step: the state lives inside, and each run reads inputs, updates the state and gives outputs. */
 export interface CompiledStep {
@@ -46,7 +53,7 @@ export interface CompiledStep {
   dispose(): Promise<void>;
 }
 
-const STATE = 'state/', INPUT = 'input/', NEXT = 'next/', OUTPUT = 'output/';
+const STATE = 'state/', INPUT = 'input/', RESIDENT = 'resident/', NEXT = 'next/', OUTPUT = 'output/';
 
 const prefixed = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).map(([k, v]) => [prefix + k, v]));
 const withPrefix = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).filter(([k]) => k.startsWith(prefix)).map(([k, v]) => [k.slice(prefix.length), v]));
@@ -54,17 +61,19 @@ const withPrefix = <T>(prefix: string, record: Record<string, T>): Record<string
 /**
  * Traces one call of `step` as it is compiled.
  * @param keeps which named kernels the engine has kernels of its own for
- * @returns a graph with inputs `state/…` and `input/…`, outputs `next/…` and `output/…`
+ * @returns a graph with inputs `state/…`, `input/…` and `resident/…`, outputs `next/…` and `output/…`
  */
-export function traceStep(step: StateStep, { state, inputs }: { state: Record<string, { shape: readonly number[] }>; inputs: Record<string, TensorSpec> }, keeps: (kernel: string) => boolean): Graph {
+export function traceStep(step: StateStep, { state, inputs, resident = {} }: { state: Record<string, { shape: readonly number[] }>; inputs: Record<string, TensorSpec>; resident?: Record<string, TensorSpec> }, keeps: (kernel: string) => boolean): Graph {
+  const twice = Object.keys(resident).find((name) => name in inputs);
+  if (twice !== undefined) throw new Error(`${twice} is both an input and a resident array: give it one name for each`);
   const specs = Object.fromEntries(Object.entries(state).map(([k, { shape }]) => [k, { shape, dtype: 'float32' as const }]));
   return trace(
     (all) => {
-      const { state: next = {}, outputs } = step(withPrefix(STATE, all), withPrefix(INPUT, all));
+      const { state: next = {}, outputs } = step(withPrefix(STATE, all), { ...withPrefix(INPUT, all), ...withPrefix(RESIDENT, all) });
       for (const [name, t] of Object.entries(next)) checkShape(`state ${name}`, t.shape, state[name]?.shape);
       return { ...prefixed(NEXT, next), ...prefixed(OUTPUT, outputs) };
     },
-    { ...prefixed(STATE, specs), ...prefixed(INPUT, inputs) },
+    { ...prefixed(STATE, specs), ...prefixed(INPUT, inputs), ...prefixed(RESIDENT, resident) },
     { keeps },
   );
 }
@@ -93,17 +102,19 @@ class OnnxCompiledStep implements CompiledStep {
   readonly #next: Record<string, OnnxRuntimeTensor> = {};
   readonly #outputs: Record<string, OnnxRuntimeTensor> = {};
 
+  readonly #resident: Record<string, OnnxRuntimeTensor>;
   constructor(private readonly program: OnnxProgram, private readonly options: CompileOptions, compileMilliseconds: number) {
     this.statistics = { kernels: program.graph.nodes.length, nodes: program.nodes, bytes: program.bytes, compileMilliseconds };
     this.#state = Object.fromEntries(Object.entries(options.state).map(([k, v]) => [k, program.tensor('float32', Float32Array.from(v.data), v.shape)]));
     for (const name of program.graph.outputs.keys()) {
+    this.#resident = Object.fromEntries(Object.entries(options.resident ?? {}).map(([name, array]) => [RESIDENT + name, program.tensor(array.dtype, elementsOfResident(name, array), array.shape)]));
       if (name.startsWith(NEXT)) this.#next[name.slice(NEXT.length)] = program.allocate(name);
       else this.#outputs[name.slice(OUTPUT.length)] = program.allocate(name);
     }
   }
 
   async run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
-    const feeds = prefixed(STATE, this.#state);
+    const feeds = { ...prefixed(STATE, this.#state), ...this.#resident };
     for (const [name, { shape, dtype }] of Object.entries(this.options.inputs)) {
       feeds[INPUT + name] = this.program.tensor(dtype, elementsOfInput(name, shape, inputs), shape);
     }
@@ -137,6 +148,13 @@ class GpuCompiledStep implements CompiledStep {
     this.statistics = { kernels: nodes, nodes: kernels.length, bytes: buffers.reduce((a, b) => a + b, 0), compileMilliseconds: performance.now() - started };
     this.writeState(options.state);
   }
+    for (const [name, array] of Object.entries(options.resident ?? {})) {
+      const { buffer, offset } = this.#input(RESIDENT + name), data = elementsOfResident(name, array);
+      for (let at = 0; at < data.length; at += UPLOADED_AT_ONCE) {
+        const part = data.subarray(at, at + UPLOADED_AT_ONCE);
+        program.write({ buffer, offset: offset + at, elements: part.length }, part);
+      }
+    }
 
   run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
     return whileDeviceLasts(this.gpu, () => this.#run(inputs));
@@ -178,6 +196,14 @@ class GpuCompiledStep implements CompiledStep {
 }
 
 function elementsOfInput(name: string, shape: readonly number[], inputs: Record<string, TypedArray>): TypedArray {
+/** Elements that are handed to the GPU at once: what is handed over is copied before. */
+const UPLOADED_AT_ONCE = 2 ** 24;
+
+function elementsOfResident(name: string, { shape, data }: ResidentArray): TypedArray {
+  if (data.length !== sizeOf(shape)) throw new Error(`resident array ${name} has ${data.length} elements; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
+  return data;
+}
+
   const data = inputs[name] as TypedArray | undefined;
   if (data?.length !== sizeOf(shape)) throw new Error(`input ${name} has ${data ? `${data.length} elements` : 'no value'}; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
   return data;

@@ -39,6 +39,14 @@ export async function findEngine(name: EngineName): Promise<EngineFinding> {
   }
 }
 
+/**
+ * Bytes of the largest array that can stay in the memory of the engine's device from run to run; 0 where the processor itself computes and
+ * there is nothing to be won by it.
+ */
+export function residentBytes({ gpu }: EngineFinding): number {
+  return gpu ? Math.min(gpu.device.limits.maxStorageBufferBindingSize, gpu.device.limits.maxBufferSize) : 0;
+}
+
 let chosen: Promise<EngineFinding> | undefined;
 
 /**

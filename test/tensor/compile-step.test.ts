@@ -71,6 +71,17 @@ for (const [name, engine] of ENGINES) {
     t.deepEqual(second.sum, Int32Array.of(8, 9, 10));
     await step.dispose();
   });
+
+  test.serial(`${name}: a resident array is there in every run, large ones too; a wrong length and a name for two things are refused`, async (t) => {
+    const big = Int32Array.from({ length: 2 ** 24 + 3 }, (_, i) => i), table = { shape: [big.length], dtype: 'int32' as const, data: big };
+    const options = { state: {}, inputs: { at: { shape: [2], dtype: 'int32' as const } }, resident: { table }, engine };
+    const lookUp: StateStep = (_, { table: x, at }) => ({ outputs: { found: tf.gather(x, at) } });
+    const step = await compileStep(lookUp, options);
+    for (const at of [[0, 5], [2 ** 24 - 1, 2 ** 24], [2 ** 24 + 2, 7]]) t.deepEqual((await step.run({ at: Int32Array.from(at) })).found, Int32Array.from(at));
+    await step.dispose();
+    await t.throwsAsync(compileStep(lookUp, { ...options, resident: { table: { ...table, shape: [4] } } }), { message: `resident array table has ${big.length} elements; its shape [4] wants 4` });
+    await t.throwsAsync(compileStep(lookUp, { ...options, resident: { at: table } }), { message: 'at is both an input and a resident array: give it one name for each' });
+  });
 }
 
 /** A convolution, a product and their gradients with SGD. */
