@@ -1,3 +1,5 @@
+import { tf, type Tensor } from '../tensor/tf.js';
+
 /** ImageNet's mean and standard deviation of each colour, for pixels in 0..1 (torchvision). */
 export const IMAGE_MEAN = [0.485, 0.456, 0.406] as const, IMAGE_DEVIATION = [0.229, 0.224, 0.225] as const;
 
@@ -16,4 +18,10 @@ export function normalizedPixels(pixels: Uint8Array, out = new Float32Array(pixe
     out[i + 2] = TABLE[pixels[i + 2] * 3 + 2];
   }
   return out;
+}
+
+/** The same, for a tensor of pixels 0..255 [..., 3], which need not be whole numbers: (x - 255 mean) / (255 deviation). */
+export function normalizedImages(images: Tensor): Tensor {
+  const mean = tf.tensor1d(IMAGE_MEAN.map((m) => 255 * m)), scale = tf.tensor1d(IMAGE_DEVIATION.map((d) => 1 / (255 * d)));
+  return tf.mul(tf.sub(images, mean), scale);
 }
