@@ -10,6 +10,7 @@ import { whileDeviceLasts, type GpuDevice } from './webgpu/adapter.js';
 import type { Placement } from './webgpu/kernel.js';
 import { planGraph } from './webgpu/plan.js';
 import { GpuProgram } from './webgpu/program.js';
+import { isWhole } from './webgpu/whole-kernels.js';
 
 /** Named tensors. */
 export type NamedTensors = Record<string, Tensor>;
@@ -17,12 +18,12 @@ export type NamedTensors = Record<string, Tensor>;
 /** A pure function of a state and inputs: new values for (a part of) the state, and outputs. */
 export type StateStep = (state: NamedTensors, inputs: NamedTensors) => { state?: NamedTensors; outputs: NamedTensors };
 
-/** What {@link compileStep} needs to know beside the function. */
 /** An array that stays with the engine: every run reads it, none changes it. */
 export interface ResidentArray extends TensorSpec {
   data: TypedArray;
 }
 
+/** What {@link compileStep} needs to know beside the function. */
 export interface CompileOptions extends OnnxOptions {
   /** Left out: the engine of this process. */
   engine?: EngineFinding;
@@ -30,9 +31,9 @@ export interface CompileOptions extends OnnxOptions {
   state: ParameterValues;
   /** Shapes and types of the inputs of each run. */
   inputs: Record<string, TensorSpec>;
-}
   /** Arrays that the step finds among its inputs, written once: to the GPU's memory where that computes. */
   resident?: Record<string, ResidentArray>;
+}
 
 /** A compiled step: the state lives inside, and each run reads inputs, updates the state and gives outputs. */
 export interface CompiledStep {
@@ -79,7 +80,7 @@ export function traceStep(step: StateStep, { state, inputs, resident = {} }: { s
 }
 
 /** Which named kernels WebGPU's planner takes whole. */
-export const plannedWhole = (): boolean => false;
+export const plannedWhole = isWhole;
 
 /**
  * Traces one call of `step` and compiles it: with onnxruntime into one graph, whose state stays in two sets of buffers that change places
@@ -101,13 +102,13 @@ class OnnxCompiledStep implements CompiledStep {
   /** Where the next run writes the new state. */
   readonly #next: Record<string, OnnxRuntimeTensor> = {};
   readonly #outputs: Record<string, OnnxRuntimeTensor> = {};
-
   readonly #resident: Record<string, OnnxRuntimeTensor>;
+
   constructor(private readonly program: OnnxProgram, private readonly options: CompileOptions, compileMilliseconds: number) {
     this.statistics = { kernels: program.graph.nodes.length, nodes: program.nodes, bytes: program.bytes, compileMilliseconds };
     this.#state = Object.fromEntries(Object.entries(options.state).map(([k, v]) => [k, program.tensor('float32', Float32Array.from(v.data), v.shape)]));
-    for (const name of program.graph.outputs.keys()) {
     this.#resident = Object.fromEntries(Object.entries(options.resident ?? {}).map(([name, array]) => [RESIDENT + name, program.tensor(array.dtype, elementsOfResident(name, array), array.shape)]));
+    for (const name of program.graph.outputs.keys()) {
       if (name.startsWith(NEXT)) this.#next[name.slice(NEXT.length)] = program.allocate(name);
       else this.#outputs[name.slice(OUTPUT.length)] = program.allocate(name);
     }
@@ -147,7 +148,6 @@ class GpuCompiledStep implements CompiledStep {
     const { nodes, kernels, buffers } = program.plan;
     this.statistics = { kernels: nodes, nodes: kernels.length, bytes: buffers.reduce((a, b) => a + b, 0), compileMilliseconds: performance.now() - started };
     this.writeState(options.state);
-  }
     for (const [name, array] of Object.entries(options.resident ?? {})) {
       const { buffer, offset } = this.#input(RESIDENT + name), data = elementsOfResident(name, array);
       for (let at = 0; at < data.length; at += UPLOADED_AT_ONCE) {
@@ -155,6 +155,7 @@ class GpuCompiledStep implements CompiledStep {
         program.write({ buffer, offset: offset + at, elements: part.length }, part);
       }
     }
+  }
 
   run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
     return whileDeviceLasts(this.gpu, () => this.#run(inputs));
@@ -195,7 +196,6 @@ class GpuCompiledStep implements CompiledStep {
   }
 }
 
-function elementsOfInput(name: string, shape: readonly number[], inputs: Record<string, TypedArray>): TypedArray {
 /** Elements that are handed to the GPU at once: what is handed over is copied before. */
 const UPLOADED_AT_ONCE = 2 ** 24;
 
@@ -204,6 +204,7 @@ function elementsOfResident(name: string, { shape, data }: ResidentArray): Typed
   return data;
 }
 
+function elementsOfInput(name: string, shape: readonly number[], inputs: Record<string, TypedArray>): TypedArray {
   const data = inputs[name] as TypedArray | undefined;
   if (data?.length !== sizeOf(shape)) throw new Error(`input ${name} has ${data ? `${data.length} elements` : 'no value'}; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
   return data;

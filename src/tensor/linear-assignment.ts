@@ -1,8 +1,10 @@
+import type { TensorSpec } from './graph.js';
 import { defineKernel } from './named-kernel.js';
+import { shortestAugmentingPaths } from './shortest-augmenting-paths.js';
 import { tf, type Tensor } from './tf.js';
 
 /** Above this number of rows the table of augmenting paths grows too large (13,700 paths at 8, 109,601 at 9). */
-export const MOST_ASSIGNED_ROWS = 8;
+const MOST_TABLED_ROWS = 8;
 
 const TAKEN = 1e9;
 
@@ -71,9 +73,16 @@ function firstLowest(x: Tensor): Tensor {
   return tf.gather(tf.eye(x.shape[x.rank - 1]), tf.argMin(x, -1));
 }
 
-const kernel = defineKernel<'cost' | 'valid', object>({
+const assignmentShape = ({ cost }: Record<'cost' | 'valid', { shape: readonly number[] }>): TensorSpec[] => {
+  const [problems, columns, count] = cost.shape;
+  return [{ shape: [problems, count, columns], dtype: 'float32' }];
+};
+
+/** By tables of all augmenting paths: for few boxes. */
+const assignFew = defineKernel<'cost' | 'valid', object>({
   name: 'LinearAssignment',
   inputs: ['cost', 'valid'],
+  outputs: assignmentShape,
   composite: ({ cost, valid }) => {
     const [problems, columns, count] = cost.shape as [number, number, number];
     const mask = tf.reshape(valid, [problems, count, 1]);
@@ -85,18 +94,40 @@ const kernel = defineKernel<'cost' | 'valid', object>({
 });
 
 /**
+ * One problem after the other, for any number of boxes. Only an eager backend computes this: engines that compile have kernels of their own (onnx-assignment.ts,
+ * webgpu/assignment-kernel.ts), as the searches for paths are loops whose lengths depend on the costs.
+ */
+const assignMany = defineKernel<'cost' | 'valid', object>({
+  name: 'LinearAssignmentOfMany',
+  inputs: ['cost', 'valid'],
+  outputs: assignmentShape,
+  composite: ({ cost, valid }) => {
+    const [problems, columns, count] = cost.shape as [number, number, number];
+    const costs = cost.dataSync(), isBox = valid.dataSync(), assigned = new Float32Array(problems * count * columns);
+    for (let p = 0; p < problems; p++) {
+      const columnOf = shortestAugmentingPaths(costs.subarray(p * columns * count, (p + 1) * columns * count), (row) => isBox[p * count + row] !== 0, columns, count);
+      columnOf.forEach((column, row) => {
+        if (column >= 0) assigned[(p * count + row) * columns + column] = 1;
+      });
+    }
+    return [tf.tensor3d(assigned, [problems, count, columns])];
+  },
+});
+
+/**
  * The assignment of ground-truth boxes to distinct queries that has the lowest total cost, exactly, for P problems at once
- * (kernel `LinearAssignment`; no gradient). Boxes are taken in one by one, each along its cheapest augmenting path; all
- * simple paths through G <= 8 rows are few enough to be weighed with one matrix product. Boxes of padding cost
- * nothing anywhere, so that they take what the others leave.
+ * (kernels `LinearAssignment` and, above 8 boxes, `LinearAssignmentOfMany`; no gradient). Boxes are taken in one by one, each along its
+ * cheapest augmenting path. All simple paths through G <= 8 rows are few enough to be weighed with one matrix product; there boxes of padding cost
+ * nothing anywhere, so that they take what the others leave. Above, and on WebGPU for any G, paths are searched by Dijkstra's algorithm, and boxes of padding
+ * are passed over. Where several assignments have the lowest total, the engines may choose differently; a single box always gets the lowest of equal queries.
  * @param cost [P, Q, G] with Q >= G, finite, each |cost| below 1e8
  * @param valid [P, G]: 1 for a box, 0 for padding
  * @returns [P, G, Q]: one-hot rows, zero rows for padding
- * @throws when G is 0 or above 8, or there are fewer queries than boxes.
+ * @throws when there are no boxes, or fewer queries than boxes.
  */
 export function linearAssignment(cost: Tensor, valid: Tensor): Tensor {
   const [, columns, count] = cost.shape as [number, number, number];
-  if (count < 1 || count > MOST_ASSIGNED_ROWS) throw new Error(`linear assignment takes 1 to ${MOST_ASSIGNED_ROWS} boxes a problem, not ${count}`);
+  if (count < 1) throw new Error('linear assignment takes at least 1 box a problem, not 0');
   if (columns < count) throw new Error(`${count} boxes can't be assigned to ${columns} queries: give the model at least ${count}`);
-  return kernel({ cost, valid }, {})[0];
+  return (count <= MOST_TABLED_ROWS ? assignFew : assignMany)({ cost, valid }, {})[0];
 }

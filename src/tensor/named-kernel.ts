@@ -1,3 +1,4 @@
+import type { TensorSpec } from './graph.js';
 import { tf, type Tensor } from './tf.js';
 
 /** What a kernel needs to know besides its inputs: static, part of the graph. */
@@ -13,6 +14,8 @@ export interface KernelDefinition<In extends string, A extends Attributes> {
   inputs: readonly In[];
   /** The composite: every engine can fall back on it, so it is the definition. Returns one tensor for each output. */
   composite: (inputs: NamedInputs<In>, attributes: A) => Tensor[];
+  /** Shapes and types of the outputs, for tracing; where it is left out, the composite is traced to find them. */
+  outputs?: (inputs: Record<In, TensorSpec>, attributes: A) => TensorSpec[];
   /**
    * The analytic gradient: from the gradients of the outputs to those of the inputs. An input that is left out has none.
    * Not given: the operation can't be differentiated through. `outputs` holds those that `savedOutputs` names, in order.

@@ -73,11 +73,11 @@ class TracingBackend extends tf.KernelBackend implements RecordingBackend {
   recordNamedKernel(definition: KernelDefinition<string, Attributes>, inputs: NamedInputs<string>, attributes: Attributes): Tensor[] {
     const composite = () => tf.tidy(() => definition.composite(inputs, attributes));
     if (!this.recording.keeps(definition.name)) return composite();
+    const values = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, this.valueBehind(t)]));
     const before = this.recording.nodes; // the composite, traced aside, tells the outputs' shapes
     this.recording.nodes = [];
-    const specs = composite().map((t) => ({ shape: [...t.shape], dtype: t.dtype as DataType }));
+    const specs = definition.outputs?.(values, attributes) ?? composite().map((t) => ({ shape: [...t.shape], dtype: t.dtype as DataType }));
     this.recording.nodes = before;
-    const values = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, this.valueBehind(t)]));
     return this.record(definition.name, values, { ...attributes }, specs).map((v) => this.infoOf(v)) as unknown as Tensor[];
   }
 }

@@ -97,7 +97,7 @@ export async function openDevice({ software = false }: { software?: boolean } = 
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[],
     requiredLimits: { ...Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])), minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment },
   });
-  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, isSoftware: description.isSoftware };
+  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, sharedBytes: device.limits.maxComputeWorkgroupStorageSize, isSoftware: description.isSoftware };
   void device.lost.then(({ message }) => (gpu.lost = message || 'no reason given'));
   return gpu;
 }

@@ -6,6 +6,7 @@ import { ASSEMBLE } from './assemble-concatenations.js';
 import { Emitter, isElementwise, isView } from './emitter.js';
 import { PLACE, homeOf, isHome, isReduction, reductionCoordinates, type Group } from './group.js';
 import type { PlanLimits } from './kernel.js';
+import { isWhole } from './whole-kernels.js';
 
 const CHEAP = new Set(['Neg', 'Relu', 'Abs', 'Sign', 'Square', 'Step', 'Cast', 'LogicalNot', 'ClipByValue', 'Add', 'Sub', 'Multiply', 'Maximum', 'Minimum', 'Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual']);
 
@@ -80,20 +81,24 @@ export class Fusion {
     return group ? [group] : [];
   }
 
-  /** Reverse pass: what several kernels would compute is stored, unless it is cheap; so is what a matrix product reads. */
+  /** Reverse pass: what several kernels would compute is stored, unless it is cheap; so is what a matrix product or a kernel of its own reads. */
   #chooseStored(): void {
     const users = new Map<Value, Set<Node>>();
     for (const node of this.graph.nodes) for (const v of node.inputs) users.set(v, (users.get(v) ?? new Set()).add(node));
     const kernels = new Map<Value, Set<Node>>(); // the kernels that would compute it, named by the node of their result
     const readByProduct = new Set<Value>();
     for (const node of [...this.graph.nodes].reverse()) {
+      if (isWhole(node.op)) {
+        for (const output of node.outputs) this.#stored.add(output);
+        continue;
+      }
       const [value] = node.outputs;
       const into = new Set<Node>();
       for (const user of users.get(value) ?? []) {
         const result = user.outputs[0];
         if (this.#stored.has(result)) into.add(user);
         else for (const k of kernels.get(result) ?? []) into.add(k);
-        if (user.op === 'BatchMatMul' || (isView(user.op) && readByProduct.has(result))) readByProduct.add(value);
+        if (user.op === 'BatchMatMul' || isWhole(user.op) || (isView(user.op) && readByProduct.has(result))) readByProduct.add(value);
       }
       kernels.set(value, into);
       const inlinable = isElementwise(node.op) || isView(node.op);
@@ -140,6 +145,10 @@ export class Fusion {
     const node = value.node!, order = this.#order.get(node)!;
     const leaves = this.leavesOf(value);
     const producers = [...new Set([...leaves].flatMap((leaf) => this.writersOf(leaf)))].sort((a, b) => b.order - a.order);
+    if (isWhole(node.op)) {
+      if (value === node.outputs[0]) this.#found({ kind: 'whole', whole: node, size: 0, members: [...node.outputs], stores: [], order });
+      return;
+    }
     if (node.op === 'BatchMatMul') {
       this.#found({ kind: 'product', product: node, size: sizeOf(value.shape), members: [value], stores: [], order });
       return;

@@ -10,13 +10,15 @@ export interface ReductionGeometry {
   count: number;
 }
 
-/** Values that one kernel computes: element by element, around a reduction, or behind a matrix product. */
+/** Values that one kernel computes: element by element, around a reduction, behind a matrix product, or as a program of their own. */
 export interface Group {
-  kind: 'map' | 'reduction' | 'product';
+  kind: 'map' | 'reduction' | 'product' | 'whole';
   /** The product that the kernel computes. */
   product?: Node;
+  /** The named kernel that the kernel is. */
+  whole?: Node;
   geometry?: ReductionGeometry;
-  /** Elements of each `element` member. */
+  /** Elements of each `element` member; 0 for what is a program of its own. */
   size: number;
   /** What is computed, in topological order. */
   members: Value[];

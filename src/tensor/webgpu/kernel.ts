@@ -64,6 +64,8 @@ export interface PlanLimits {
   alignment: number;
   /** The adapter computes on the processor. Its compiler takes seconds over tiled products, so that theirs are plain loops. */
   isSoftware?: boolean;
+  /** Workgroup memory that one kernel may have, in bytes; left out: the 16384 of every device. */
+  sharedBytes?: number;
   /** Tiles of all matrix products; left out: by their sizes. */
   tiles?: Tiles;
   /** Most groups in one dispatch; left out: 8, and 1 on a software adapter, whose compiler takes long over long programs. */
@@ -154,7 +156,12 @@ export class KernelWriter {
 
   /** Writes a member's element. */
   write(value: Value, expression: string, emitter: Emitter): void {
-    const { place, type } = this.#access(value, flatten(homeOf(this.group, value), value.shape), emitter, true);
+    this.writeAt(value, flatten(homeOf(this.group, value), value.shape), expression, emitter);
+  }
+
+  /** Writes any element of a member. */
+  writeAt(value: Value, at: Index, expression: string, emitter: Emitter): void {
+    const { place, type } = this.#access(value, at, emitter, true);
     const text = value.dtype === 'bool' ? `select(0u, 1u, ${expression})` : expression;
     emitter.lines.push(`${place} = ${type === STORED_TYPE[value.dtype] ? text : `bitcast<${type}>(${text})`};`);
   }

@@ -9,6 +9,7 @@ import { toPrimitives } from './primitives.js';
 import { productKernel } from './product-kernel.js';
 import { reductionKernel } from './reduction-kernel.js';
 import { SMALL_BYTES, schedule } from './schedule.js';
+import { wholeKernel } from './whole-kernels.js';
 
 /** The least that every WebGPU device takes. */
 export const LEAST_LIMITS: PlanLimits = { buffers: 8, alignment: 256 };
@@ -154,7 +155,7 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
     const dispatch = new Dispatch(layout, stack.length > 1);
     const kernel = dispatch.kernel(stack.map((group, k) => {
       const writer = new KernelWriter(dispatch, group, k);
-      return group.kind === 'map' ? mapKernel(writer) : group.kind === 'reduction' ? reductionKernel(writer) : productKernel(writer);
+      return group.whole ? wholeKernel(writer) : group.kind === 'map' ? mapKernel(writer) : group.kind === 'reduction' ? reductionKernel(writer) : productKernel(writer);
     }));
     for (const value of dying.get(at) ?? []) {
       const found = places.get(value);

@@ -5,6 +5,7 @@ import type { Group } from './group.js';
 import type { PlanLimits } from './kernel.js';
 import { reductionShape } from './reduction-kernel.js';
 import { tilesOf } from './product-kernel.js';
+import { launchOf } from './whole-kernels.js';
 
 /** Values of up to this many bytes lie in the buffer of small values. */
 export const SMALL_BYTES = 16384;
@@ -31,6 +32,10 @@ function shapeOf(group: Group, limits: PlanLimits): { kind: string; blocks: numb
   if (group.kind === 'product') {
     const { tiles, threads, blocks } = tilesOf(group, limits);
     return { kind: `product ${threads}`, blocks, sharedBytes: tiles ? 4 * tiles.inner * (tiles.rows + tiles.columns) : 0 };
+  }
+  if (group.whole) {
+    const { threads, blocks, sharedBytes } = launchOf(group.whole, limits);
+    return { kind: `whole ${threads}`, blocks, sharedBytes };
   }
   if (group.kind === 'map') return { kind: 'elements', blocks: Math.ceil(group.size / 256), sharedBytes: 0 };
   const { results, lanes } = reductionShape(group.geometry!);

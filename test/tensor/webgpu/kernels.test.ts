@@ -1,36 +1,16 @@
 /** On the machine's adapter (a software one will do): every kernel's values and gradients, tiled products, reuse of memory. */
 import test from 'ava';
 import { useBackend } from '../../../src/tensor/backend.js';
-import type { TypedArray } from '../../../src/tensor/graph.js';
 import { tf, type Tensor } from '../../../src/tensor/tf.js';
-import { trace, type StepFunction } from '../../../src/tensor/trace.js';
-import type { GpuDevice } from '../../../src/tensor/webgpu/adapter.js';
-import type { PlanLimits, Tiles } from '../../../src/tensor/webgpu/kernel.js';
-import { planGraph } from '../../../src/tensor/webgpu/plan.js';
-import { GpuProgram } from '../../../src/tensor/webgpu/program.js';
-import { difference, draw, eagerly, withGradients, type Arrays, type Comparison } from '../compiled.js';
+import type { StepFunction } from '../../../src/tensor/trace.js';
+import type { Tiles } from '../../../src/tensor/webgpu/kernel.js';
+import { difference, draw, eagerly, withGradients, type Comparison } from '../compiled.js';
 import { kernelCases } from '../kernel-cases.js';
+import { computed } from './computed.js';
 import { testDevice } from './device.js';
 
 const { gpu } = await testDevice();
 const onDevice = gpu ? test.serial : test.serial.skip;
-
-/** Plans, compiles and runs a function once, or several times on the same buffers. */
-async function computed(device: GpuDevice, f: StepFunction, inputs: Arrays, { limits = device, runs = 1 }: { limits?: PlanLimits; runs?: number } = {}): Promise<Record<string, TypedArray>> {
-  const graph = trace(f, inputs, { keeps: () => false }), plan = planGraph(graph, limits);
-  const program = await GpuProgram.create(device, plan);
-  try {
-    let results: TypedArray[] = [];
-    const names = [...plan.outputs.keys()];
-    for (let run = 0; run < runs; run++) {
-      for (const [name, place] of plan.inputs) program.write(place, inputs[name].data);
-      results = await program.read(names.map((name) => ({ place: plan.outputs.get(name)!, dtype: graph.outputs.get(name)!.dtype })), (encoder) => program.encode(encoder));
-    }
-    return Object.fromEntries(names.map((name, n) => [name, results[n]]));
-  } finally {
-    program.dispose();
-  }
-}
 
 test.before(() => useBackend('cpu'));
 

@@ -1,6 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { plannedWhole } from '../../../src/tensor/compile-step.js';
 import type { TensorSpec } from '../../../src/tensor/graph.js';
+import { linearAssignment } from '../../../src/tensor/linear-assignment.js';
 import { defineKernel } from '../../../src/tensor/named-kernel.js';
 import { tf, type Tensor } from '../../../src/tensor/tf.js';
 import { trace, type StepFunction } from '../../../src/tensor/trace.js';
@@ -10,7 +12,7 @@ import { draw, withGradients } from '../compiled.js';
 import { kernelCases } from '../kernel-cases.js';
 
 const floats = (...shape: number[]): TensorSpec => ({ shape, dtype: 'float32' });
-const planned = (f: StepFunction, inputs: Record<string, TensorSpec>, limits?: PlanLimits): Plan => planGraph(trace(f, inputs, { keeps: () => false }), limits);
+const planned = (f: StepFunction, inputs: Record<string, TensorSpec>, limits?: PlanLimits): Plan => planGraph(trace(f, inputs, { keeps: plannedWhole }), limits);
 /** Kinds of the kernels, in the order in which they run. */
 const kinds = (f: StepFunction, inputs: Record<string, TensorSpec>): string[] => planned(f, inputs).kernels.map((kernel) => kernel.kind);
 
@@ -97,7 +99,7 @@ function checkBindings({ kernels, outputs, inputs, buffers }: Plan): void {
 test('every case of every kernel is planned for the least device: 8 buffers a kernel, bindings inside of their buffers, inputs kept', (t) => {
   let plans = 0;
   for (const cases of Object.values(kernelCases)) for (const [name, c] of Object.entries(cases)) {
-    const plan = planGraph(trace(withGradients(c), draw(c.inputs), { keeps: () => false }), LEAST_LIMITS);
+    const plan = planGraph(trace(withGradients(c), draw(c.inputs), { keeps: plannedWhole }), LEAST_LIMITS);
     t.notThrows(() => checkBindings(plan), name);
     plans++;
   }
@@ -141,6 +143,23 @@ test('what has no plan is an error that names it, and where to add it', (t) => {
   t.throws(() => planGraph(graph), { message: /^kernel KernelWithoutPlan has no plan for WebGPU \(inputs \[2, 3\]\): add it to src\/tensor\/webgpu\// });
   t.notThrows(() => planned(({ x }) => ({ y: odd({ x: tf.relu(x) }, {})[0] }), { x: floats(2, 3) }), 'its composite is planned');
   t.throws(() => planned(({ x }) => ({ y: tf.avgPool(tf.grad((v: Tensor) => tf.sum(tf.avgPool(v as tf.Tensor4D, 3, 2, 'same')))(x) as tf.Tensor4D, 1, 1, 'valid') }), { x: floats(1, 6, 6, 2) }), { message: /padded average pooling/ });
+});
+
+test('a named kernel that is planned whole is one kernel: an assignment reads costs that lie in memory, and what follows reads its result', (t) => {
+  const f: StepFunction = ({ a, b, valid }) => ({ y: tf.sum(tf.mul(linearAssignment(tf.transpose(tf.sub(tf.exp(a), tf.mul(b, 5)), [0, 2, 1]), valid), tf.relu(a)), -1) });
+  const { kernels, intermediateBytes } = planned(f, { a: floats(96, 6, 100), b: floats(96, 6, 100), valid: floats(96, 6) });
+  t.deepEqual(kernels.map(({ kind }) => kind), ['map', 'whole', 'reduction']);
+  t.is(kernels[1].label, 'LinearAssignment [96, 6, 100]');
+  t.deepEqual(kernels[1].workgroups, [96, 1, 1]);
+  t.deepEqual(kernels[1].bindings.map(({ bytes, writes }) => [bytes, writes]).sort(), [[96 * 6 * 100 * 4, false], [96 * 6 * 100 * 4, true], [96 * 6 * 4, false]].sort());
+  t.is(intermediateBytes, (2 * 96 * 6 * 100 + 96 * 6) * 4);
+});
+
+test('an assignment whose tables a workgroup can not hold is an error that names the sizes', (t) => {
+  const f: StepFunction = ({ cost, valid }) => ({ y: linearAssignment(cost, valid) });
+  const inputs = { cost: floats(2, 1400, 8), valid: floats(2, 8) };
+  t.throws(() => planned(f, inputs), { message: /^assigning 8 boxes to 1400 queries takes 18880 bytes of workgroup memory; this device has 16384$/ });
+  t.is(planned(f, inputs, { ...LEAST_LIMITS, sharedBytes: 32768 }).kernels.length, 1);
 });
 
 test('the same step gives the same plan', (t) => {
