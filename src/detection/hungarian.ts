@@ -11,7 +11,7 @@ export interface Assignment {
  * smallest sum (the matching of DETR, section 3.1). Exact: shortest augmenting paths with dual variables (Jonker and Volgenant 1987,
  * rectangular as in Crouse 2016, the algorithm behind `scipy.optimize.linear_sum_assignment`), O(min^2 * max).
  * Deterministic: among equal costs, scipy's choice. For matrices of any size, outside of a compiled step: tests compare the matching
- * that training uses with it (src/tensor/linear-assignment.ts: tensors, at most 8 boxes an image).
+ * that training uses with it (src/tensor/linear-assignment.ts).
  * @param cost [rowCount, columnCount], row-major
  * @throws UserError that names the first entry that is NaN or infinite
  */

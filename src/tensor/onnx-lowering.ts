@@ -2,6 +2,7 @@ import { tf } from './tf.js';
 import { inputOf, sameShape, type Graph, type Node, type TensorSpec, type Value } from './graph.js';
 import { elementsOf, rebuild } from './graph-builder.js';
 import { OnnxModelWriter, elementType, type OnnxAttribute, type OnnxTensor } from './onnx-model.js';
+import { assignmentOfMany } from './onnx-assignment.js';
 import { fakeQuantize, fakeQuantizeGradient } from './onnx-fake-quantize.js';
 import { convolutionsChannelsFirst } from './onnx-convolution.js';
 import { poolingChannelsFirst } from './onnx-pooling.js';
@@ -214,7 +215,7 @@ const lowerings: Record<string, OnnxLowering> = {
   OnnxConv: convolution('Conv'), OnnxConvTranspose: convolution('ConvTranspose'), OnnxUnfold: unfold,
   OnnxMaxPool: ({ w, node, input, out }) => [maxPoolWithPositions(w, node, input('x'), out.shape)[0]], OnnxMaxPoolGrad: maxPoolGradient,
   OnnxAveragePool: ({ w, node, input, out }) => [w.node('AveragePool', [input('x')], out.shape, poolAttributes(node))],
-  UnsortedSegmentSum: segmentSum,
+  UnsortedSegmentSum: segmentSum, LinearAssignmentOfMany: assignmentOfMany,
   FakeQuantizeActivation: fakeQuantize, FakeQuantizeWeight: fakeQuantize, FakeQuantizeActivationGradient: fakeQuantizeGradient, FakeQuantizeWeightGradient: fakeQuantizeGradient,
   LayerNorm: ({ w, node, input, out }) => w.nodeWithOutputs('LayerNormalization', [input('x'), input('weight'), input('bias')], node.outputs.map((o) => ({ shape: o.shape, dtype: 'float32' as const })), { axis: out.shape.length - 1, epsilon: { float: node.attributes.epsilon as number } }),
   SplitV: ({ w, node, input }) => {

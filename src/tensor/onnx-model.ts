@@ -8,8 +8,8 @@ export type OnnxType = keyof typeof ELEMENT_TYPE;
 /** ONNX's number for an element type. */
 export const elementType = (dtype: OnnxType): number => ELEMENT_TYPE[dtype];
 
-/** An attribute: an integer, a float (`{ float }`), a text or a list of integers. */
-export type OnnxAttribute = number | string | { float: number } | readonly number[];
+/** An attribute: an integer, a float (`{ float }`), a text, a list of integers, or a graph (`{ graph }`, its bytes). */
+export type OnnxAttribute = number | string | { float: number } | { graph: Uint8Array } | readonly number[];
 
 /** A tensor inside of a model: its name, shape and element type. */
 export interface OnnxTensor {
@@ -29,11 +29,11 @@ const varint = (field: number): number => field << 3;
  * order, the same operation on the same tensors becomes one node, constants become initializers.
  */
 export class OnnxModelWriter {
-  readonly #graph: Writer = protobuf.Writer.create();
+  #graph: Writer = protobuf.Writer.create();
   readonly #initializers: Writer = protobuf.Writer.create();
   readonly #inputs: Writer = protobuf.Writer.create();
   readonly #outputs: Writer = protobuf.Writer.create();
-  readonly #known = new Map<string, OnnxTensor[]>();
+  #known = new Map<string, OnnxTensor[]>();
   #count = 0;
   /** Number of nodes so far. */
   nodes = 0;
@@ -92,6 +92,29 @@ export class OnnxModelWriter {
     return known;
   }
 
+  /**
+   * A loop of at most `most` turns that goes on while its condition holds. `turn` writes one: from the carried tensors to their next values, each of them
+   * written in the turn. It may use all that was written before the loop.
+   * @param condition scalar: whether there is a first turn
+   * @returns the carried tensors after the last turn
+   */
+  loop(most: number, condition: OnnxTensor, carried: readonly OnnxTensor[], turn: (carried: OnnxTensor[]) => { goesOn: OnnxTensor; carried: OnnxTensor[] }): OnnxTensor[] {
+    const [graph, known] = [this.#graph, this.#known], body = protobuf.Writer.create();
+    this.#graph = body;
+    this.#known = new Map(known); // what a turn computes is not known outside of it
+    const named = (t: { shape: readonly number[]; dtype: OnnxType }): OnnxTensor => ({ name: `%${this.#count++}`, shape: t.shape, dtype: t.dtype });
+    const inputs = [named({ shape: [], dtype: 'int64' }), named(condition), ...carried.map(named)];
+    const next = turn(inputs.slice(2));
+    this.#graph = graph;
+    this.#known = known;
+    body.uint32(block(2)).string('turn');
+    for (const t of inputs) writeValueInfo(body, 11, t);
+    for (const t of [next.goesOn, ...next.carried]) writeValueInfo(body, 12, t);
+    const results = carried.map(named);
+    this.#node('Loop', [this.integers([most]), condition, ...carried], results, { body: { graph: body.finish() } }, '');
+    return results;
+  }
+
   /** The model's bytes. */
   finish(name: string): Uint8Array {
     const graph = protobuf.Writer.create();
@@ -132,6 +155,7 @@ function writeAttribute(node: Writer, key: string, value: OnnxAttribute): void {
   const w = node.uint32(block(5)).fork().uint32(block(1)).string(key);
   if (typeof value === 'number') w.uint32(varint(3)).int64(value).uint32(varint(20)).int32(2);
   else if (typeof value === 'string') w.uint32(block(4)).string(value).uint32(varint(20)).int32(3);
+  else if ('graph' in value) w.uint32(block(6)).bytes(value.graph).uint32(varint(20)).int32(5);
   else if ('float' in value) w.uint32((2 << 3) | 5).float(value.float).uint32(varint(20)).int32(1);
   else {
     for (const v of value) w.uint32(varint(8)).int64(v);

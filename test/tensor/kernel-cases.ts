@@ -1,6 +1,7 @@
 import { tf, type Tensor } from '../../src/tensor/tf.js';
 import { withoutGradient } from '../../src/tensor/named-kernel.js';
 import { layerNorm } from '../../src/tensor/layer-norm.js';
+import { linearAssignment } from '../../src/tensor/linear-assignment.js';
 import { fakeQuantizeActivation, fakeQuantizeWeight, gradientScale } from '../../src/quantizer/fake-quantize.js';
 import { split } from '../../src/tensor/split.js';
 import type { RandomStream } from '../../src/tensor/random.js';
@@ -113,6 +114,14 @@ const weights: KernelCases = {
   'of a convolution': { inputs: { a: g(1, 5, 5, 16), x: g(3, 3, 16, 32), scale: scales(32) }, f: (t) => tf.conv2d(t.a as tf.Tensor4D, fakeQuantizeWeight(t.x, t.scale, levels(-2, 1, 3, 4608)) as tf.Tensor4D, 1, 'same') },
 };
 
+/** Costs [P, Q, G] without ties, so that one assignment is the best. */
+const assignment = (P: number, Q: number, G: number, isBox: (k: number) => boolean): Comparison => ({ inputs: { cost: g(P, Q, G), valid: { shape: [P, G], draw: (_s, i) => Number(isBox(i)) } }, f: (t) => linearAssignment(t.cost, t.valid), by: [] });
+const assignments: KernelCases = {
+  '12 boxes, 30 queries, padding': assignment(5, 30, 12, (k) => k % 7 !== 3), 'as many boxes as queries': assignment(2, 11, 11, () => true), 'padding alone': assignment(2, 9, 9, () => false), 'one box among padding': assignment(3, 20, 10, (k) => k % 10 === 6),
+  'few boxes': assignment(3, 7, 4, () => true), 'few, padding alone': assignment(2, 5, 3, () => false), 'one query': assignment(3, 1, 1, (k) => k !== 1),
+  'between other kernels': { inputs: { a: g(2, 9, 40), b: g(2, 40, 9) }, f: (t) => { const found = linearAssignment(tf.sub(tf.mul(t.b, 3), tf.transpose(tf.exp(t.a), [0, 2, 1])), tf.ones([2, 9])); return [tf.sum(tf.mul(found, t.a), -1), tf.argMax(found, -1)]; }, by: [] },
+};
+
 /** For every kernel that can be traced: functions of tfjs whose graphs hold it. */
 export const kernelCases: Record<string, KernelCases> = {
   Identity: { clone: x([3], (v) => tf.mul(tf.clone(v), v)) },
@@ -173,5 +182,6 @@ export const kernelCases: Record<string, KernelCases> = {
   MaxPool: maxPools, MaxPoolGrad: maxPools, OnnxMaxPool: maxPools, OnnxMaxPoolGrad: maxPools, AvgPool: averages, AvgPoolGrad: averages, OnnxAveragePool: averages,
   LayerNorm: { '2-D': { inputs: { x: g(5, 8), w: g(8), b: g(8) }, f: (t) => layerNorm(t.x, t.w, t.b) }, '3-D, epsilon': { inputs: { x: g(2, 3, 5), w: g(5), b: g(5) }, f: (t) => layerNorm(t.x, t.w, t.b, 0.1) } },
   FakeQuantizeActivation: activations, FakeQuantizeActivationGradient: activations, FakeQuantizeWeight: weights, FakeQuantizeWeightGradient: weights,
+  LinearAssignmentOfMany: assignments,
   Split: { last: x([2, 3, 6], (v) => split(v, 3, 2)), first: x([4, 3], (v) => split(v, 2, 0)) },
 };

@@ -30,6 +30,7 @@ const cases: Record<string, Comparison> = {
   'activations, a scale per head': { inputs: { x: g(2, 3, 4, 5), scale: positive(3), offset: g(3) }, f: (t) => fakeQuantizeActivation(t.x, t.scale, t.offset, levels(1, 120)) },
   'weights, a scale per output channel': { inputs: { x: g(3, 3, 4, 6), scale: positive(6) }, f: (t) => fakeQuantizeWeight(t.x, t.scale, levels(3, 216)) },
   'weights, a scale per row': { inputs: { x: g(6, 8), scale: positive(6) }, f: (t) => fakeQuantizeWeight(t.x, t.scale, levels(0, 48)) },
+  'assignment of 10 boxes to 12 queries': { inputs: { cost: g(3, 12, 10), valid: { shape: [3, 10], draw: (_s, i) => Number(i % 10 <= 3 * Math.floor(i / 10) + 2) } }, f: (t) => linearAssignment(t.cost, t.valid), by: [] },
   'assignment of 4 boxes to 7 queries': { inputs: { cost: g(3, 7, 4), valid: { shape: [3, 4], draw: (_s, i) => Number(i % 4 <= Math.floor(i / 4)) } }, f: (t) => linearAssignment(t.cost, t.valid), by: [] },
 };
 
