@@ -1,13 +1,13 @@
 import { UserError } from '../errors.js';
 import { RandomStream } from '../tensor/random.js';
-import type { DetectionDataset, Sample } from './dataset.js';
+import type { AnnotatedObject, DetectionDataset, Sample } from './dataset.js';
 
 /** Most objects of an image in a batch; MiniVOC draws no more. */
 export const OBJECTS_PER_IMAGE = 6;
 
 /** A batch of B images with up to 6 objects each. Difficult objects are left out, as DETR's loader leaves out crowds. */
 export interface Batch {
-  /** RGB pixels [B, size, size, 3]. */
+  /** RGB pixels [B, size, size, 3]; empty where they were not asked for. */
   images: Uint8Array;
   /** Labels [B, 6]; -1 where there is no object. */
   labels: Int32Array;
@@ -30,6 +30,8 @@ export interface BatchSettings {
   flip: boolean;
   /** Number of the training step, from 0. */
   step: number;
+  /** Whether the batch holds the images themselves, not only which they are; default true. */
+  withImages?: boolean;
 }
 
 /** Streams of random numbers that batches use. */
@@ -55,7 +57,9 @@ function orderOf(length: number, seed: number, epoch: number): Int32Array {
  * @param sample image [size, size, 3] with boxes in pixels; unchanged
  * @param size side of the image
  */
-export function flipSample({ id, image, objects }: Sample, size: number): Sample {
+export const flipSample = ({ id, image, objects }: Sample, size: number): Sample => ({ id, image: flipImage(image, size), objects: flipObjects(objects, size) });
+
+function flipImage(image: Uint8Array, size: number): Uint8Array {
   const mirrored = new Uint8Array(image.length);
   for (let y = 0; y < size; y++)
     for (let x = 0; x < size; x++) {
@@ -64,15 +68,18 @@ export function flipSample({ id, image, objects }: Sample, size: number): Sample
       mirrored[to + 1] = image[from + 1];
       mirrored[to + 2] = image[from + 2];
     }
-  return { id, image: mirrored, objects: objects.map((object) => ({ ...object, box: [size - object.box[2], object.box[1], size - object.box[0], object.box[3]] })) };
+  return mirrored;
 }
+
+const flipObjects = (objects: readonly AnnotatedObject[], size: number): AnnotatedObject[] =>
+  objects.map((object) => ({ ...object, box: [size - object.box[2], object.box[1], size - object.box[0], object.box[3]] }));
 
 /**
  * The batch of a training step. It depends on the data set, the seed and the step only, so that a resumed run draws what the
  * uninterrupted one would have drawn; each epoch goes through the images in a new order.
  * @throws UserError when batchSize is no whole number from 1 to the number of images
  */
-export function batchAt(dataset: DetectionDataset, { batchSize, seed, flip, step }: BatchSettings): Batch {
+export function batchAt(dataset: DetectionDataset, { batchSize, seed, flip, step, withImages = true }: BatchSettings): Batch {
   const { size } = dataset;
   const perEpoch = stepsPerEpoch(dataset.length, batchSize);
   const epoch = Math.floor(step / perEpoch);
@@ -80,7 +87,7 @@ export function batchAt(dataset: DetectionDataset, { batchSize, seed, flip, step
   const order = orderOf(dataset.length, seed, epoch);
   const coins = new RandomStream(seed, FLIP, step);
   const batch: Batch = {
-    images: new Uint8Array(batchSize * size * size * 3),
+    images: new Uint8Array(withImages ? batchSize * size * size * 3 : 0),
     labels: new Int32Array(batchSize * OBJECTS_PER_IMAGE).fill(-1),
     boxes: new Float32Array(batchSize * OBJECTS_PER_IMAGE * 4),
     counts: new Int32Array(batchSize),
@@ -91,9 +98,8 @@ export function batchAt(dataset: DetectionDataset, { batchSize, seed, flip, step
     const plain = dataset.sample(batch.indices[i]);
     const mirrored = coins.uniform() < 0.5 && flip;
     batch.mirrored[i] = Number(mirrored);
-    const { image, objects } = mirrored ? flipSample(plain, size) : plain;
-    batch.images.set(image, i * size * size * 3);
-    const counted = objects.filter(({ difficult }) => !difficult).slice(0, OBJECTS_PER_IMAGE);
+    if (withImages) batch.images.set(mirrored ? flipImage(plain.image, size) : plain.image, i * size * size * 3);
+    const counted = (mirrored ? flipObjects(plain.objects, size) : plain.objects).filter(({ difficult }) => !difficult).slice(0, OBJECTS_PER_IMAGE);
     batch.counts[i] = counted.length;
     counted.forEach(({ label, box: [left, top, right, bottom] }, j) => {
       const at = i * OBJECTS_PER_IMAGE + j;

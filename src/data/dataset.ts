@@ -34,4 +34,9 @@ export interface DetectionDataset {
   readonly dataHash: string;
   /** The sample at `index`, 0 <= index < length. */
   sample(index: number): Sample;
+  /**
+   * All images as `packedImages` packs them, one behind the other, where the data set keeps them; packed when first asked for.
+   * @param told hears how many images of how many are there; what it throws ends the packing
+   */
+  packed?(told?: (done: number, total: number) => void): Promise<Int32Array>;
 }

@@ -5,13 +5,13 @@ import { stageSettings } from './stage-settings.js';
 
 /** Training settings that change what is learned, and the decision that is left where one is. */
 const LEARNED: readonly [keyof TrainingSettings, string?][] = [
-  ['steps'], ['batchSize'], ['learningRate'], ['backboneFactor'], ['quantizerFactor', 'A5'], ['weightDecay'], ['clipNorm'], ['warmUpSteps'], ['schedule'],
+  ['steps'], ['batchSize'], ['learningRate'], ['backboneFactor'], ['quantizerFactor', 'A5'], ['weightDecay'], ['clipNorm'], ['warmUpSteps'], ['schedule'], ['jitter'],
 ];
 
 /** What a cell's settings differ in from the paper's protocol and from the decisions where it is silent, each with the paper's in brackets. */
 export function departuresOf(cell: Cell): string[] {
   const training = stageSettings(cell), paper = PRESETS.paper;
-  const changed = LEARNED.filter(([key]) => training[key] !== paper[key]).map(([key, decision]) => `${key} ${training[key]} (${paper[key]}${decision === undefined ? '' : `, ${decision}`})`);
+  const changed = LEARNED.filter(([key]) => training[key] !== paper[key]).map(([key, decision]) => `${key} ${training[key]} (${paper[key] ?? 'none'}${decision === undefined ? '' : `, ${decision}`})`);
   const drops = training.schedule !== 'step' ? [] : (['dropAt', 'dropFactor'] as const).filter((key) => training[key] !== paper[key]).map((key) => `${key} ${training[key]} (${paper[key]})`);
   return [
     ...(cell.scope === 'transformer' ? ['one stage, of the transformer alone (two, of the whole detector)'] : []),

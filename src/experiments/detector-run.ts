@@ -10,11 +10,12 @@ import { MODULE_GROUPS, quantizationPolicy, type ModuleGroup, type PolicyPreset 
 import type { DetectorSettings, ModelScale } from '../models/settings.js';
 import type { QuantizerMethod, WeightStart } from '../quantizer/calibration.js';
 import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
+import { chooseEngine, residentBytes } from '../tensor/engine.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { RandomStream } from '../tensor/random.js';
 import { classificationTask } from '../training/classification-task.js';
 import { createDetectorEvaluator, type DetectorEvaluator } from '../training/evaluate-detector.js';
-import { detectionTask } from '../training/detection-task.js';
+import { detectionTask, refuseJitter } from '../training/detection-task.js';
 import type { Metrics } from '../training/metrics-log.js';
 import type { RunSummary, Split } from '../training/run-record.js';
 import type { TrainingSettings } from '../training/settings.js';
@@ -175,12 +176,13 @@ async function detectorTask(options: DetectorRunOptions): Promise<TrainingTask> 
   const evaluator = createDetectorEvaluator(model, quantization);
   const perEpoch = stepsPerEpoch(data.train.length, training.batchSize);
   const fromFeatures = scope === 'transformer';
+  if (fromFeatures) refuseJitter(training);
   const start = takeOver(initialDetectorParameters(model, new RandomStream(training.seed, INITIAL)), from?.parameters);
   const features = fromFeatures ? await trainingFeatures(model, start, data.train) : undefined;
   const teacher = distillation && { ...distillation.teacher, features: fromFeatures ? await teacherFeatures(start, distillation.teacher, data.train) : undefined };
   const pointInterval = informationPoints > 0 ? Math.max(1, Math.floor(training.steps / informationPoints)) : Infinity;
   return detectionTask({
-    model, quantization, dataset: data.train, settings: training, batchStatistics: batchStatistics && !fromFeatures, features,
+    model, quantization, dataset: data.train, settings: training, batchStatistics: batchStatistics && !fromFeatures, features, residentBytes: residentBytes(await chooseEngine()),
     distillation: distillation && teacher ? { settings: distillation.settings, teacher } : undefined,
     start: () => startParameters(start, options),
     evaluate: async (parameters, step) => {

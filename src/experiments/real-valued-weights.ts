@@ -25,7 +25,7 @@ export async function realValuedWeights({ scale, family, seed, changes }: Traine
 /** A detector of some model from random weights, its backbone trained on sprites first. */
 async function trainRealValued(role: 'student' | 'teacher', model: DetectorSettings, { scale, seed, changes }: Trained, data: DetectorData, perform: Perform): Promise<RunStart> {
   const training = resolveSettings(scale, { ...changes, seed }, '--set');
-  const onSprites: TrainingSettings = { ...training, evaluationInterval: training.steps, ...SPRITES[scale] };
+  const onSprites: TrainingSettings = { ...training, evaluationInterval: training.steps, ...SPRITES[scale], jitter: undefined }; // no detector's images
   const backbone = await perform(backboneRun(`weights/${role}-backbone`, scale, model, data, onSprites), `${role}'s backbone on sprites`);
   return perform(detectorRun({ experiment: `weights/${model.family}-${role}`, method: `Real-valued ${role}`, bits: '32-32-32', scale, artefact: [], model, training, data, batchStatistics: true, from: backbone }), `real-valued ${role}`);
 }

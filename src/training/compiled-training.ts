@@ -27,7 +27,7 @@ export interface StepResult {
 }
 
 /** What is stepped of a task. */
-type SteppedTask = Pick<TrainingTask, 'objective' | 'inputs' | 'batch'>;
+type SteppedTask = Pick<TrainingTask, 'objective' | 'inputs' | 'batch' | 'resident'>;
 
 /** The state before the first step of a task: its start, with zero moments. */
 export async function startingState({ start, isFrozen }: Pick<TrainingTask, 'start' | 'isFrozen'>): Promise<TrainingState> {
@@ -40,13 +40,17 @@ export function inOneOrder({ parameters, firstMoments, secondMoments, buffers }:
   return { parameters: sorted(parameters), firstMoments: sorted(firstMoments), secondMoments: sorted(secondMoments), buffers: sorted(buffers) };
 }
 
-/** Compiles a task's training step on a state that is in one order ({@link inOneOrder}). */
-export async function compileTraining({ objective, inputs, batch }: SteppedTask, state: TrainingState, settings: TrainingSettings, threads?: number): Promise<CompiledTraining> {
+/**
+ * Compiles a task's training step on a state that is in one order ({@link inOneOrder}).
+ * @param told hears how much of what stays with the engine is ready
+ */
+export async function compileTraining({ objective, inputs, batch, resident }: SteppedTask, state: TrainingState, settings: TrainingSettings, threads?: number, told?: (done: number, total: number) => void): Promise<CompiledTraining> {
   const layouts = packLayout(state.parameters, settings);
   const scalar: TensorSpec = { shape: [], dtype: 'float32' };
   const compiled = await compileStep(trainingStep(layouts, settings, objective), {
     state: packState(layouts, state),
     inputs: { ...inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, scalar])) },
+    resident: await resident?.(told),
     threads,
   });
   const step = async (done: number): Promise<StepResult> => {

@@ -1,3 +1,4 @@
+import { UserError } from '../errors.js';
 import { batchAt, OBJECTS_PER_IMAGE, stepsPerEpoch } from '../data/batches.js';
 import type { DetectionDataset } from '../data/dataset.js';
 import { detectionLoss, detectionMatcher } from '../detection/detection-loss.js';
@@ -6,11 +7,11 @@ import { lambdaFactor, type DistillationSettings } from '../distillation/setting
 import { checkTeacher } from '../distillation/teacher.js';
 import { detector, detectorFromFeatures, type DetectorOutput } from '../models/detector.js';
 import { realValued, type ForwardOptions, type Quantization } from '../models/forward.js';
-import { normalizedPixels } from '../models/normalize-images.js';
 import type { DetectorSettings } from '../models/settings.js';
-import type { TensorSpec, TypedArray } from '../tensor/graph.js';
+import type { TensorSpec } from '../tensor/graph.js';
 import { toTensors, type ParameterValues, type Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
+import { featureSource, imageSource, type BatchSource } from './batch-source.js';
 import type { FeatureCache } from './feature-cache.js';
 import type { Metrics } from './metrics-log.js';
 import type { TrainingSettings } from './settings.js';
@@ -38,6 +39,8 @@ export interface DetectionTaskOptions {
   batchStatistics: boolean;
   /** Features of the backbone, which then is neither run nor trained. */
   features?: FeatureCache;
+  /** Bytes of the largest array that may stay with the engine (`residentBytes` of it): images or features that fit are handed over once. Default 0: every batch brings its own. */
+  residentBytes?: number;
   /** Second term of Eq. 2.38; L_GT alone where it is left out. */
   distillation?: Distillation;
   start(): ParameterValues | Promise<ParameterValues>;
@@ -89,36 +92,48 @@ export const detectionInputs = ({ imageSize }: DetectorSettings, batchSize: numb
 });
 
 /**
- * Training of a detector on a data set: mirrored at random, objects padded to 6 an image.
- * @throws UserError when the teacher does not fit the student
+ * Training of a detector on a data set: mirrored at random, jittered where the settings say so, objects padded to 6 an image. The images are the same, in the same
+ * order, whether they stay with the engine or not. For less than an epoch they don't: each would be composed first.
+ * @throws UserError when the teacher does not fit the student, or features of the images were computed without the jitter that the settings want
  */
-export function detectionTask({ model, quantization, dataset, settings, batchStatistics, features, distillation, start, evaluate, dispose }: DetectionTaskOptions): TrainingTask {
+export function detectionTask({ model, quantization, dataset, settings, batchStatistics, features, residentBytes = 0, distillation, start, evaluate, dispose }: DetectionTaskOptions): TrainingTask {
   const { batchSize, seed } = settings;
   if (distillation) checkTeacher(model, distillation.teacher.model, distillation.settings);
-  const { images, labels, boxes } = detectionInputs(model, batchSize);
-  const spec = (cache: FeatureCache): TensorSpec => ({ shape: [batchSize, ...cache.shape], dtype: 'float32' });
-  const teacherFeatures = distillation?.teacher.features;
+  if (features) refuseJitter(settings);
+  const { labels, boxes } = detectionInputs(model, batchSize), teacherFeatures = distillation?.teacher.features;
+  const sources: Record<string, BatchSource> = {
+    ...(features ? { features: featureSource('features', features, batchSize, residentBytes) } : { images: imageSource(dataset, settings, settings.steps * batchSize < dataset.length ? 0 : residentBytes) }),
+    ...(teacherFeatures ? { teacherFeatures: featureSource('teacherFeatures', teacherFeatures, batchSize, residentBytes) } : {}),
+  };
+  const all = Object.values(sources), withImages = all.some(({ needsImages }) => needsImages);
+  const objective = detectionObjective(model, quantization, { batchStatistics, distillation, fromFeatures: features !== undefined });
   return {
     start,
     evaluate,
     dispose,
-    objective: detectionObjective(model, quantization, { batchStatistics, distillation, fromFeatures: features !== undefined }),
+    objective: (parameters, inputs) => objective(parameters, { ...inputs, ...Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, source.read(inputs)])) }),
     inputs: {
       labels, boxes,
-      ...(features ? { features: spec(features) } : { images }),
-      ...(teacherFeatures ? { teacherFeatures: spec(teacherFeatures) } : {}),
+      ...merged(all.map(({ inputs }) => inputs)),
       ...(distillation ? { lambdaFactor: { shape: [], dtype: 'float32' as const } } : {}),
     },
     batch: (step) => {
-      const batch = batchAt(dataset, { batchSize, seed, flip: true, step });
-      const inputs: Record<string, TypedArray> = { labels: batch.labels, boxes: batch.boxes };
-      if (features) inputs.features = features.batch(batch.indices, batch.mirrored);
-      else inputs.images = normalizedPixels(batch.images);
-      if (teacherFeatures) inputs.teacherFeatures = teacherFeatures.batch(batch.indices, batch.mirrored);
-      if (distillation) inputs.lambdaFactor = Float32Array.of(lambdaFactor(step, distillation.settings));
-      return inputs;
+      const batch = batchAt(dataset, { batchSize, seed, flip: true, step, withImages });
+      return {
+        labels: batch.labels, boxes: batch.boxes,
+        ...merged(all.map((source) => source.bring(batch, step))),
+        ...(distillation ? { lambdaFactor: Float32Array.of(lambdaFactor(step, distillation.settings)) } : {}),
+      };
     },
+    resident: async (told) => merged(await Promise.all(all.map((source) => source.resident?.(told) ?? {}))),
     isFrozen: features && ((name) => name.startsWith('backbone.')),
     stepsPerEpoch: stepsPerEpoch(dataset.length, batchSize),
   };
 }
+
+/** @throws UserError where the settings want jitter: for trainings that look at features, not at images */
+export function refuseJitter({ jitter }: Pick<TrainingSettings, 'jitter'>): void {
+  if (jitter) throw new UserError(`'jitter' is ${jitter}, but the backbone's features of the training images are computed once, from the images as they are: leave it out, or train the whole detector`);
+}
+
+const merged = <T>(records: readonly Record<string, T>[]): Record<string, T> => Object.assign({}, ...records) as Record<string, T>;

@@ -15,6 +15,8 @@ const BATCH = 32;
 export interface FeatureCache {
   /** [h, w, channels] of one image. */
   readonly shape: readonly [number, number, number];
+  /** Of the whole data set [2 N, h, w, channels]: those of image i and, behind them, those of its mirror image. */
+  readonly all: Float32Array;
   /**
    * Features of some images, one behind the other.
    * @param indices which images [B]
@@ -61,7 +63,7 @@ export async function computeFeatures(model: DetectorSettings, parameters: Param
     await step.dispose();
   }
   return {
-    shape,
+    shape, all,
     batch: (indices, mirrored) => {
       const out = new Float32Array(indices.length * size);
       for (let i = 0; i < indices.length; i++) {

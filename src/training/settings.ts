@@ -39,6 +39,8 @@ export const trainingSettingsSchema = z.object({
   dropAt: fraction(),
   /** `step`: what the learning rate is multiplied by then. */
   dropFactor: fraction(),
+  /** Strength of the colour jitter of the detector's training images (brightness, contrast, saturation); left out, as it is where it was 0: none. */
+  jitter: fraction().optional(),
   /** Steps between evaluations; there is always one at the end. */
   evaluationInterval: count(1),
   /** Steps between checkpoints; there is always one at the end. */
@@ -78,7 +80,8 @@ export const PRESETS: Record<Scale, TrainingSettings> = {
  * @throws UserError for an unknown key (with the nearest known one) or a wrong value (with what was expected)
  */
 export function resolveSettings(scale: Scale, changes: Readonly<Record<string, unknown>> = {}, origin = 'settings'): TrainingSettings {
-  const settings = parseStrictly(trainingSettingsSchema, { ...PRESETS[scale], ...changes }, origin, 'change it and start again');
+  const { jitter, ...others } = parseStrictly(trainingSettingsSchema, { ...PRESETS[scale], ...changes }, origin, 'change it and start again');
+  const settings = jitter ? { ...others, jitter } : others; // without it, a run is the run that it was before there was such a setting
   if (settings.warmUpSteps > settings.steps) {
     throw new UserError(`${origin}: 'warmUpSteps' should be at most 'steps' (${settings.steps}), but is ${settings.warmUpSteps}: change one of them and start again`);
   }

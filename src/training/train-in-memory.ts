@@ -15,7 +15,7 @@ export interface ShortTraining {
  * Trains without a run folder: the same steps as `train`, but nothing is written, logged, resumed or evaluated. For notebooks, whose
  * trainings take seconds.
  */
-export async function trainInMemory(task: Pick<TrainingTask, 'start' | 'objective' | 'inputs' | 'batch' | 'isFrozen'>, settings: TrainingSettings, threads?: number): Promise<ShortTraining> {
+export async function trainInMemory(task: Pick<TrainingTask, 'start' | 'objective' | 'inputs' | 'batch' | 'resident' | 'isFrozen'>, settings: TrainingSettings, threads?: number): Promise<ShortTraining> {
   const training = await compileTraining(task, await startingState(task), settings, threads);
   const steps: Record<string, number>[] = [];
   try {

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.js';
+import type { ResidentArray } from '../tensor/compile-step.js';
 import type { TensorSpec, TypedArray } from '../tensor/graph.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
@@ -18,6 +19,11 @@ export interface TrainingTask {
   inputs: Record<string, TensorSpec>;
   /** The batch of a step; depends on nothing but the step. */
   batch(step: number): Record<string, TypedArray>;
+  /**
+   * Arrays that stay with the engine, which the objective finds among a batch's; asked for once, before the first step.
+   * @param told hears how many of how many parts of them are ready; what it throws ends the work
+   */
+  resident?(told?: (done: number, total: number) => void): Promise<Record<string, ResidentArray>>;
   /** Steps in an epoch. */
   stepsPerEpoch: number;
   /** Lines for the log about the model as it is after `step` steps. */
@@ -30,6 +36,8 @@ export interface TrainingTask {
 
 /** What a training run tells while it goes on. */
 export interface TrainingListener {
+  /** While what stays with the engine is made ready: images, say. */
+  preparing?(done: number, total: number): void;
   /** Before the first step; `from` is the step that a resumed run goes on from. */
   started?(from: number, note?: string): void;
   /** After each step. */
@@ -90,7 +98,14 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
   }
 
   const log = new MetricsLog(folder, loaded?.checkpoint.counters.metricsBytes ?? 0);
-  const training = await compileTraining(task, state, settings, threads);
+  const preparing = (made: number, total: number): void => {
+    listener?.preparing?.(made, total);
+    if (signal?.aborted) throw new TrainingInterrupted(done, folder);
+  };
+  const training = await compileTraining(task, state, settings, threads, preparing).catch((error: unknown) => {
+    log.close();
+    throw error;
+  });
   const read = async () => {
     const now = await training.read();
     const broken = Object.entries({ ...now.parameters, ...now.buffers }).find(([, { data }]) => !data.every(Number.isFinite));

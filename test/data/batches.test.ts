@@ -72,6 +72,13 @@ test('a batch is a function of seed and step; about half of its images are mirro
   t.true(mirrored > 40 && mirrored < 88, `${mirrored} of 128`);
 });
 
+test('a batch without its images is the same in everything else', (t) => {
+  const dataset = openMiniVoc({ size: 64, split: 'train' }), settings = { batchSize: 8, seed: 2, flip: true, step: 3 };
+  const { images, ...others } = batchAt(dataset, settings), bare = batchAt(dataset, { ...settings, withImages: false });
+  t.is(images.length, 8 * 64 * 64 * 3);
+  t.deepEqual(bare, { ...others, images: new Uint8Array(0) });
+});
+
 test('boxes of MiniVOC batches lie in the image and are not empty; difficult objects are left out', (t) => {
   const dataset = openMiniVoc({ size: 64, split: 'train' });
   const { indices, counts, labels, boxes } = batchAt(dataset, { batchSize: 64, seed: 1, flip: true, step: 0 });

@@ -22,13 +22,41 @@ test('a cached data set composes each image once, when it is first asked for', (
   t.is(cached.sample(2), first);
   cached.sample(0);
   t.deepEqual(composed, [2, 0]);
-  t.deepEqual({ ...cached, sample: dataset.sample }, dataset);
+  const { packed, ...others } = cached;
+  t.is(typeof packed, 'function');
+  t.deepEqual({ ...others, sample: dataset.sample }, dataset);
 });
 
 test('a cached MiniVOC gives the same samples', (t) => {
   const dataset = openMiniVoc({ size: 64, split: 'val' });
   const cached = cachedDataset(dataset);
   for (const index of [5, 5, 0]) t.deepEqual(cached.sample(index), dataset.sample(index));
+});
+
+test('packed images are those of the samples, which share their memory from then on; each is composed once, and progress is told', async (t) => {
+  const { dataset, composed } = counting();
+  const plain = { ...dataset, sample: (index: number) => ({ ...dataset.sample(index), image: Uint8Array.of(index, 200, 7) }) };
+  const cached = cachedDataset(plain), told: [number, number][] = [];
+  const before = cached.sample(1);
+  const packed = await cached.packed((done, total) => told.push([done, total]));
+  t.deepEqual(Array.from(new Uint8Array(packed.buffer as ArrayBuffer)), [0, 200, 7, 0, 1, 200, 7, 0, 2, 200, 7, 0]);
+  t.deepEqual(told, [[0, 3], [3, 3]]);
+  t.is(await cached.packed(), packed);
+  t.deepEqual([1, 2].map((index) => [...cached.sample(index).image]), [[1, 200, 7], [2, 200, 7]]);
+  t.true(cached.sample(2).image.buffer === packed.buffer);
+  t.deepEqual([cached.sample(1).id, cached.sample(1).objects], [before.id, before.objects]);
+  t.deepEqual(composed, [1, 0, 2]);
+});
+
+test('packing that its listener stops begins again the next time', async (t) => {
+  const { dataset } = counting();
+  const cached = cachedDataset({ ...dataset, sample: (index) => ({ ...dataset.sample(index), image: Uint8Array.of(index, 0, 0) }) });
+  await t.throwsAsync(cached.packed(() => { throw new Error('stop'); }), { message: 'stop' });
+  t.deepEqual([...(await cached.packed())], [0, 1, 2]);
+});
+
+test('a limited data set of a packed one is not packed: it is shorter', (t) => {
+  t.is(limitedDataset<DetectionDataset>(cachedDataset(counting().dataset), 2).packed, undefined);
 });
 
 test('a limited data set is its beginning, and is other data by its hash', (t) => {

@@ -17,6 +17,12 @@ test('a change replaces what the preset says, and nothing else', (t) => {
   t.deepEqual(resolveSettings('smoke', { steps: 30, schedule: 'cosine' }), { ...PRESETS.smoke, steps: 30, schedule: 'cosine' });
 });
 
+test('a run without jitter is described as it was before there was jitter', (t) => {
+  for (const scale of SCALES) t.false('jitter' in PRESETS[scale]);
+  t.deepEqual(resolveSettings('minutes', { jitter: 0 }), resolveSettings('minutes'));
+  t.deepEqual(resolveSettings('minutes', { jitter: 0.3 }), { ...PRESETS.minutes, jitter: 0.3 });
+});
+
 test('an unknown key or a wrong value names the key and what was expected', (t) => {
   const cases: [Record<string, unknown>, string][] = [
     [{ stepz: 3 }, "--set: 'stepz' is unknown, did you mean 'steps'?: change it and start again"],
@@ -25,6 +31,7 @@ test('an unknown key or a wrong value names the key and what was expected', (t) 
     [{ learningRate: -1 }, "--set: 'learningRate' should be a number above 0, but is -1: change it and start again"],
     [{ learningRate: NaN }, "--set: 'learningRate' should be a number above 0, but is NaN: change it and start again"],
     [{ schedule: 'linear' }, `--set: 'schedule' should be one of constant, step, cosine, but is "linear": change it and start again`],
+    [{ jitter: 1.5 }, "--set: 'jitter' should be a number from 0 to 1, but is 1.5: change it and start again"],
     [{ warmUpSteps: 9 }, "--set: 'warmUpSteps' should be at most 'steps' (8), but is 9: change one of them and start again"],
   ];
   for (const [changes, message] of cases) t.throws(() => resolveSettings('smoke', changes, '--set'), { instanceOf: UserError, message });

@@ -41,7 +41,7 @@ async function studentTask(family: Family): Promise<TrainingTask> {
 async function trained(task: TrainingTask, state: TrainingState, engine: EngineFinding, from?: readonly ParameterValues[]): Promise<{ logs: Record<string, number>[]; states: ParameterValues[] }> {
   const layouts = packLayout(state.parameters, training);
   const compiled = await compileStep(trainingStep(layouts, training, task.objective), {
-    engine, threads: 1, state: packState(layouts, state), inputs: { ...task.inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, { shape: [], dtype: 'float32' as const }])) },
+    engine, threads: 1, resident: await task.resident?.(), state: packState(layouts, state), inputs: { ...task.inputs, ...Object.fromEntries(HYPERPARAMETERS.map((name) => [name, { shape: [], dtype: 'float32' as const }])) },
   });
   try {
     const logs: Record<string, number>[] = [], states: ParameterValues[] = [];
