@@ -88,6 +88,7 @@ type NamedBinding = Binding & { name: string; type: string };
 export class Dispatch {
   readonly bindings: NamedBinding[] = [];
   readonly helpers = new Set<string>();
+  readonly #shared = new Map<string, { type: string; length: number }>();
 
   /** @param isStack whether several groups share the dispatch */
   constructor(readonly layout: Layout, readonly isStack: boolean) {}
@@ -104,12 +105,21 @@ export class Dispatch {
     return { binding, first };
   }
 
+  /** Name of an array in the memory that a workgroup shares. A workgroup runs one body, so that bodies use the same arrays. */
+  shared(name: string, type: string, length: number): string {
+    const known = this.#shared.get(name);
+    if (known && known.type !== type) throw new Error(`shared array ${name} is asked for as ${type} and as ${known.type}`);
+    this.#shared.set(name, { type, length: Math.max(length, known?.length ?? 0) });
+    return name;
+  }
+
   /** The whole program. */
   kernel(bodies: readonly KernelBody[]): Kernel {
     // a buffer is not read and written through bindings of two kinds
     for (const b of this.bindings) b.writes = this.bindings.some((other) => other.buffer === b.buffer && other.writes);
     const declarations = this.bindings.map((b, k) => `@group(0) @binding(${k}) var<storage, ${b.writes ? 'read_write' : 'read'}> ${b.name}: array<${b.type}>;`);
     const { workgroups, number } = workgroupLine(bodies.reduce((n, b) => n + b.blocks, 0));
+    const shared = [...this.#shared].map(([name, { type, length }]) => `var<workgroup> ${name}: array<${type}, ${length}>;`);
     const functions = bodies.map((b, k) => `${b.declarations}\nfn kernel${k}(block: i32, thread: u32) {\n${b.statements}\n}`);
     let first = 0;
     const calls = bodies.map((b, k) => {
@@ -118,7 +128,7 @@ export class Dispatch {
       const call = `kernel${k}(block${from > 0 ? ` - ${from}` : ''}, thread);`;
       return bodies.length === 1 ? call : k === bodies.length - 1 ? `else if (block < ${first}) { ${call} }` : `${k > 0 ? 'else ' : ''}if (block < ${first}) { ${call} }`;
     });
-    const code = [...declarations, helperFunctions(this.helpers), ...functions, `@compute @workgroup_size(${bodies[0].threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+    const code = [...declarations, ...shared, helperFunctions(this.helpers), ...functions, `@compute @workgroup_size(${bodies[0].threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
 let block = ${number};
 ${bodies.length === 1 && workgroups[1] > 1 ? `if (block >= ${first}) { return; }\n` : ''}${calls.join('\n')}
 }`].join('\n');

@@ -4,9 +4,13 @@ import { BATCH, COLUMN, ROW, homeOf, type Group } from './group.js';
 import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
 import { unflatten, variableIndex, type Index } from './index-algebra.js';
 
+/** Tiles by what they are for; how fast each is on one H100 is in test/bench. */
 const LARGE: Tiles = { rows: 128, columns: 128, inner: 8, height: 8, width: 8 };
-const MEDIUM: Tiles = { rows: 64, columns: 64, inner: 16, height: 4, width: 4 };
-const SMALL: Tiles = { rows: 32, columns: 32, inner: 16, height: 4, width: 4 };
+const MEDIUM: Tiles = { rows: 64, columns: 64, inner: 16, height: 8, width: 4 };
+const TALL: Tiles = { rows: 128, columns: 32, inner: 16, height: 8, width: 4 };
+const NARROW: Tiles = { rows: 64, columns: 32, inner: 16, height: 4, width: 4 };
+const FLAT: Tiles = { rows: 32, columns: 64, inner: 16, height: 4, width: 4 };
+const SMALL: Tiles = { rows: 32, columns: 32, inner: 32, height: 4, width: 4 };
 /** Workgroups that keep a large GPU busy. */
 const BUSY = 132;
 
@@ -14,9 +18,12 @@ const BUSY = 132;
 export function tilesFor(P: number, M: number, N: number): Tiles {
   const count = (t: Tiles): number => P * Math.ceil(M / t.rows) * Math.ceil(N / t.columns);
   if (N >= 96 && M >= 96 && count(LARGE) >= 2 * BUSY) return LARGE;
-  if (N > 32 && M > 32 && count(MEDIUM) >= BUSY) return MEDIUM;
-  return SMALL;
+  const fitting = N > 32 ? (M > 32 ? [MEDIUM, FLAT] : [FLAT]) : M > 32 ? [TALL, NARROW] : [];
+  return fitting.find((t) => count(t) >= 2 * BUSY) ?? (fitting.length > 0 && count(fitting.at(-1)!) >= BUSY ? fitting.at(-1)! : SMALL);
 }
+
+/** Bytes of shared memory of a product in tiles; a row of a tile is one vector longer than it needs, so that threads don't wait for one another's banks. */
+export const tileBytes = ({ rows, columns, inner }: Tiles): number => inner * (rows + columns + 8) * 4;
 
 /** The tiles of a group's product (none: plain loops), its workgroups and the threads of each. */
 export function tilesOf({ product }: Group, limits: PlanLimits): { tiles: Tiles | undefined; threads: number; blocks: number } {
@@ -61,58 +68,56 @@ ${epilogue.lines.join('\n')}`;
     return { group, declarations: `${A.text}\n${B.text}`, statements, threads, blocks, operations };
   }
 
-  const t = tiles, across = t.columns / t.width;
-  /** Statements that fetch one thread's part of a tile into registers, and that put it into shared memory. */
-  const tile = (name: 'A' | 'B', size: number, limit: number, origin: string, alongInner: boolean): { fetch: string[]; put: string[] } => {
-    const each = (size * t.inner) / threads, fetch: string[] = [], put: string[] = [];
+  const t = tiles, across = t.columns / t.width, down = t.rows / t.height;
+  const strideA = t.rows / 4 + 1, strideB = t.columns / 4 + 1;
+  const tileA = writer.dispatch.shared('tileA', 'vec4f', strideA * t.inner), tileB = writer.dispatch.shared('tileB', 'vec4f', strideB * t.inner);
+  /** Statements that say which part of a tile a thread fetches, that fetch it into registers, and that put it into shared memory. */
+  const fetching = (name: 'A' | 'B', tile: string, stride: number, size: number, limit: number, origin: string, alongInner: boolean): { places: string[]; fetch: string[]; put: string[] } => {
+    const each = (size * t.inner) / threads, places: string[] = [], fetch: string[] = [], put: string[] = [];
     for (let s = 0; s < each; s++) {
-      const at = `(i32(thread) + ${s * threads})`;
-      const outerAt = alongInner ? `${at} / ${t.inner}` : `${at} % ${size}`, innerAt = alongInner ? `${at} % ${t.inner}` : `${at} / ${size}`;
-      const conditions = [...(limit % size ? [`${origin} + ${outerAt} < ${limit}`] : []), ...(K % t.inner ? [`first + ${innerAt} < ${K}`] : [])];
-      const load = `f${name}${s} = load${name}${number}(${BATCH}, ${origin} + ${outerAt}, first + ${innerAt});`;
+      const at = `(thread + ${s * threads}u)`, outer = `outer${name}${s}`, inner = `inner${name}${s}`;
+      places.push(`let ${outer} = i32(${at} ${alongInner ? `/ ${t.inner}u` : `% ${size}u`}); let ${inner} = i32(${at} ${alongInner ? `% ${t.inner}u` : `/ ${size}u`}); var f${name}${s}: f32;`);
+      const conditions = [...(limit % size ? [`${origin} + ${outer} < ${limit}`] : []), ...(K % t.inner ? [`first + ${inner} < ${K}`] : [])];
+      const load = `f${name}${s} = load${name}${number}(${BATCH}, ${origin} + ${outer}, first + ${inner});`;
       fetch.push(conditions.length > 0 ? `f${name}${s} = 0.0f; if (${conditions.join(' && ')}) { ${load} }` : load);
-      put.push(`tile${name}${number}[((${innerAt}) * ${size} + (${outerAt})) / 4][((${innerAt}) * ${size} + (${outerAt})) % 4] = f${name}${s};`);
+      put.push(`${tile}[${inner} * ${stride} + (${outer} >> 2)][${outer} & 3] = f${name}${s};`);
     }
-    return { fetch, put };
+    return { places, fetch, put };
   };
-  const tileA = tile('A', t.rows, M, 'row0', A.alongInner), tileB = tile('B', t.columns, N, 'column0', B.alongInner);
-  const registers = (name: string, size: number): string => Array.from({ length: (size * t.inner) / threads }, (_, s) => `var f${name}${s}: f32;`).join(' ');
-  const vectors = t.width / 4;
+  const partsA = fetching('A', tileA, strideA, t.rows, M, 'row0', A.alongInner), partsB = fetching('B', tileB, strideB, t.columns, N, 'column0', B.alongInner);
+  const both = (part: 'places' | 'fetch' | 'put'): string => [...partsA[part], ...partsB[part]].join('\n');
+  const heights = t.height / 4, widths = t.width / 4;
+  // a thread's rows and columns come in fours that lie apart, so that neighbours read neighbouring vectors
+  const rowOf = (r: number): string => `row0 + ${(r >> 2) * down * 4 + (r & 3)} + y * 4`, columnOf = (c: number): string => `column0 + ${(c >> 2) * across * 4 + (c & 3)} + x * 4`;
   const compute: string[] = [];
-  for (let v = 0; v < t.height / 4; v++) compute.push(`let x${v} = tileA${number}[inner * ${t.rows / 4} + y * ${t.height / 4} + ${v}];`);
-  for (let w = 0; w < vectors; w++) compute.push(`let z${w} = tileB${number}[inner * ${t.columns / 4} + x * ${vectors} + ${w}];`);
-  for (let r = 0; r < t.height; r++) for (let w = 0; w < vectors; w++) compute.push(`c${r}_${w} = fma(vec4f(x${r >> 2}[${r & 3}]), z${w}, c${r}_${w});`);
+  for (let v = 0; v < heights; v++) compute.push(`let x${v} = ${tileA}[inner * ${strideA} + ${v * down} + y];`);
+  for (let w = 0; w < widths; w++) compute.push(`let z${w} = ${tileB}[inner * ${strideB} + ${w * across} + x];`);
+  for (let r = 0; r < t.height; r++) for (let w = 0; w < widths; w++) compute.push(`c${r}_${w} = fma(vec4f(x${r >> 2}[${r & 3}]), z${w}, c${r}_${w});`);
   const stores: string[] = [];
   for (let r = 0; r < t.height; r++) for (let c = 0; c < t.width; c++) {
-    const conditions = [...(M % t.rows ? [`row0 + y * ${t.height} + ${r} < ${M}`] : []), ...(N % t.columns ? [`column0 + x * ${t.width} + ${c} < ${N}`] : [])];
-    const store = `store${number}(${BATCH}, row0 + y * ${t.height} + ${r}, column0 + x * ${t.width} + ${c}, c${r}_${c >> 2}[${c & 3}]);`;
+    const conditions = [...(M % t.rows ? [`${rowOf(r)} < ${M}`] : []), ...(N % t.columns ? [`${columnOf(c)} < ${N}`] : [])];
+    const store = `store${number}(${BATCH}, ${rowOf(r)}, ${columnOf(c)}, c${r}_${c >> 2}[${c & 3}]);`;
     stores.push(conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store);
   }
-  const accumulators = Array.from({ length: t.height }, (_, r) => Array.from({ length: vectors }, (_v, w) => `var c${r}_${w} = vec4f();`).join(' ')).join('\n');
+  const accumulators = Array.from({ length: t.height }, (_, r) => Array.from({ length: widths }, (_v, w) => `var c${r}_${w} = vec4f();`).join(' ')).join('\n');
   const columnBlocks = Math.ceil(N / t.columns), rowBlocks = Math.ceil(M / t.rows);
   const declarations = `${A.text}
 ${B.text}
 fn store${number}(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
 ${epilogue.lines.join('\n')}
-}
-var<workgroup> tileA${number}: array<vec4f, ${(t.rows * t.inner) / 4}>;
-var<workgroup> tileB${number}: array<vec4f, ${(t.columns * t.inner) / 4}>;`;
-  const statements = `let x = i32(thread) % ${across}; let y = i32(thread) / ${across};
+}`;
+  const statements = `let x = i32(thread % ${across}u); let y = i32(thread / ${across}u);
 let column0 = (block % ${columnBlocks}) * ${t.columns}; let row0 = ((block / ${columnBlocks}) % ${rowBlocks}) * ${t.rows}; let ${BATCH} = block / ${columnBlocks * rowBlocks};
 ${accumulators}
-${registers('A', t.rows)}
-${registers('B', t.columns)}
+${both('places')}
 var first = 0;
-${tileA.fetch.join('\n')}
-${tileB.fetch.join('\n')}
+${both('fetch')}
 loop {
-${tileA.put.join('\n')}
-${tileB.put.join('\n')}
+${both('put')}
 workgroupBarrier();
 first += ${t.inner};
 if (first < ${K}) {
-${tileA.fetch.join('\n')}
-${tileB.fetch.join('\n')}
+${both('fetch')}
 }
 for (var inner = 0; inner < ${t.inner}; inner++) {
 ${compute.join('\n')}

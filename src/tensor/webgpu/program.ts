@@ -30,8 +30,9 @@ export class GpuProgram {
     const buffers = plan.buffers.map((size) => device.createBuffer({ size, usage }));
     const memory = await device.popErrorScope();
     if (memory) throw new Error(`the GPU's memory does not suffice for ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB: ${memory.message}`);
-    const pipelines = new Map<string, Promise<GPUComputePipeline>>();
+    const pipelines = compiledBy(device), programs = new Set<string>();
     const pipelineOf = (code: string): Promise<GPUComputePipeline> => {
+      programs.add(code);
       let known = pipelines.get(code);
       if (!known) pipelines.set(code, (known = compile(device, code)));
       return known;
@@ -41,7 +42,7 @@ export class GpuProgram {
       const entries = bindings.map(({ buffer, offset, bytes }, binding) => ({ binding, resource: { buffer: buffers[buffer], offset, size: Math.min(bytes, plan.buffers[buffer] - offset) } }));
       return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }), workgroups };
     }));
-    const program = new GpuProgram(gpu, plan, buffers, calls, pipelines.size);
+    const program = new GpuProgram(gpu, plan, buffers, calls, programs.size);
     for (const { place, data } of plan.constants) program.write(place, data);
     return program;
   }
@@ -143,6 +144,15 @@ export class GpuProgram {
   dispose(): void {
     for (const buffer of this.#buffers) buffer.destroy();
   }
+}
+
+const pipelinesOf = new WeakMap<GPUDevice, Map<string, Promise<GPUComputePipeline>>>();
+
+/** The kernels that a device has compiled, by their text: the runs of a grid have most of them in common, and a driver takes some 100 ms over each. */
+function compiledBy(device: GPUDevice): Map<string, Promise<GPUComputePipeline>> {
+  let known = pipelinesOf.get(device);
+  if (!known) pipelinesOf.set(device, (known = new Map<string, Promise<GPUComputePipeline>>()));
+  return known;
 }
 
 async function compile(device: GPUDevice, code: string): Promise<GPUComputePipeline> {

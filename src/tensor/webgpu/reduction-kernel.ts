@@ -35,12 +35,12 @@ const preferred = (op: string, x: string, p: string, a: string, q: string): stri
  * later passes over the same elements; members that are as large as the reduced input are written in a last pass.
  */
 export function reductionKernel(writer: KernelWriter): KernelBody {
-  const { group, layout, number } = writer;
+  const { group, layout } = writer;
   const geometry = group.geometry!, { outputs, count } = geometry;
   const { results, lanes, along } = reductionShape(geometry);
   const reductions = group.members.filter((m) => isReduction(m.node!.op));
   const names = new Map<Value, string>(), coordinates = reductionCoordinates(geometry);
-  const lines: string[] = [], shared: string[] = [];
+  const lines: string[] = [];
   let operations = 0;
   const unrolled = !layout.limits.isSoftware && count >= UNROLLED * lanes ? UNROLLED : 1, rounds = Math.floor(count / (lanes * unrolled));
   /** A loop over the elements of the sum; `body` computes with an emitter and gives what follows once all loads are under way. */
@@ -88,28 +88,29 @@ export function reductionKernel(writer: KernelWriter): KernelBody {
       return [...after, ...writes(emitter, level)];
     });
     if (lanes > 1) {
+      const typeOf = ({ input }: { input: Value }): string => (input.dtype === 'int32' ? 'i32' : 'f32');
+      const shared = (name: string, type: string): string => writer.dispatch.shared(`${name}_${type}`, type, results * lanes);
       for (const s of sums) {
-        shared.push(`var<workgroup> ${s.sum}w${number}: array<${s.input.dtype === 'int32' ? 'i32' : 'f32'}, ${results * lanes}>;`);
-        lines.push(`${s.sum}w${number}[thread] = ${s.sum};`);
-        if (s.isArgument) {
-          shared.push(`var<workgroup> ${s.at}w${number}: array<i32, ${results * lanes}>;`);
-          lines.push(`${s.at}w${number}[thread] = ${s.at};`);
-        }
+        lines.push(`${shared(s.sum, typeOf(s))}[thread] = ${s.sum};`);
+        if (s.isArgument) lines.push(`${shared(s.at, 'i32')}[thread] = ${s.at};`);
       }
       lines.push('workgroupBarrier();');
       const stride = along ? 1 : results;
       for (let half = lanes / 2; half >= 1; half /= 2) {
         lines.push(`if (lane < ${half}) {`);
         for (const s of sums) {
-          const mine = `${s.sum}w${number}[thread]`, other = `${s.sum}w${number}[thread + ${half * stride}u]`;
+          const sums = shared(s.sum, typeOf(s)), mine = `${sums}[thread]`, other = `${sums}[thread + ${half * stride}u]`;
           if (!s.isArgument) lines.push(`${mine} = ${COMBINE[s.op](mine, other)};`);
-          else lines.push(`if (${preferred(s.op, other, `${s.at}w${number}[thread + ${half * stride}u]`, mine, `${s.at}w${number}[thread]`)}) { ${mine} = ${other}; ${s.at}w${number}[thread] = ${s.at}w${number}[thread + ${half * stride}u]; }`);
+          else {
+            const places = shared(s.at, 'i32'), place = `${places}[thread]`, otherPlace = `${places}[thread + ${half * stride}u]`;
+            lines.push(`if (${preferred(s.op, other, otherPlace, mine, place)}) { ${mine} = ${other}; ${place} = ${otherPlace}; }`);
+          }
         }
         lines.push('}', 'workgroupBarrier();');
       }
       for (const s of sums) {
         const from = along ? `result * ${lanes}` : 'result';
-        lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum}w${number}[${from}];`);
+        lines.push(`let ${s.name} = ${s.isArgument ? shared(s.at, 'i32') : shared(s.sum, typeOf(s))}[${from}];`);
       }
     } else for (const s of sums) lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum};`);
     for (const s of sums) names.set(s.m, s.name);
@@ -126,7 +127,7 @@ let here = block * ${results} + result;
 let inside = here < ${outputs};
 let ${OUTPUT} = min(here, ${outputs - 1});
 ${lines.join('\n')}`;
-  return { group, declarations: shared.join('\n'), statements, threads: THREADS, blocks: Math.ceil(outputs / results), operations };
+  return { group, declarations: '', statements, threads: THREADS, blocks: Math.ceil(outputs / results), operations };
 }
 
 /** Reductions in the passes in which they can be taken, those that need no other first, and the pass in which a value is known. */

@@ -4,13 +4,15 @@ import type { Fusion } from './fusion.js';
 import type { Group } from './group.js';
 import type { PlanLimits } from './kernel.js';
 import { reductionShape } from './reduction-kernel.js';
-import { tilesOf } from './product-kernel.js';
+import { tileBytes, tilesOf } from './product-kernel.js';
 import { launchOf } from './whole-kernels.js';
 
 /** Values of up to this many bytes lie in the buffer of small values. */
 export const SMALL_BYTES = 16384;
 /** Most groups in one dispatch: a longer program compiles slowly and holds more registers. */
 const MOST_STACKED = 8;
+/** Bytes of shared memory that every WebGPU device has. */
+const MOST_SHARED = 16384;
 /** Workgroups up to which a kernel leaves a large GPU partly idle, so that others may run beside it. */
 const FEW_BLOCKS = 1024;
 
@@ -31,7 +33,7 @@ function productOperations({ product }: Group): number {
 function shapeOf(group: Group, limits: PlanLimits): { kind: string; blocks: number; sharedBytes: number } {
   if (group.kind === 'product') {
     const { tiles, threads, blocks } = tilesOf(group, limits);
-    return { kind: `product ${threads}`, blocks, sharedBytes: tiles ? 4 * tiles.inner * (tiles.rows + tiles.columns) : 0 };
+    return { kind: `product ${threads}`, blocks, sharedBytes: tiles ? tileBytes(tiles) : 0 };
   }
   if (group.whole) {
     const { threads, blocks, sharedBytes } = launchOf(group.whole, limits);
@@ -68,13 +70,15 @@ export function schedule(fusion: Fusion, limits: PlanLimits, wholeOf: (value: Va
     const lead = ready[0], { kind, blocks } = shapes.get(lead)!;
     const stack = [lead], large = new Set(largeValues.get(lead));
     let shared = shapes.get(lead)!.sharedBytes, started = blocks;
+    /** Products and reductions of one dispatch share the same arrays; kernels that are taken whole have their own. */
+    const sharedBytes = (more: { sharedBytes: number }): number => (lead.whole ? shared + more.sharedBytes : Math.max(shared, more.sharedBytes));
     for (const g of ready.slice(1)) {
       if (stack.length === most || started > FEW_BLOCKS) break;
       const shape = shapes.get(g)!, more = [...largeValues.get(g)!].filter((v) => !large.has(v));
-      if (shape.kind !== kind || shape.blocks > FEW_BLOCKS || large.size + more.length + 1 > limits.buffers || shared + shape.sharedBytes > 16384) continue;
+      if (shape.kind !== kind || shape.blocks > FEW_BLOCKS || large.size + more.length + 1 > limits.buffers || sharedBytes(shape) > MOST_SHARED) continue;
       stack.push(g);
       for (const v of more) large.add(v);
-      shared += shape.sharedBytes;
+      shared = sharedBytes(shape);
       started += shape.blocks;
     }
     for (const g of stack) ready.splice(ready.indexOf(g), 1);
