@@ -1,5 +1,6 @@
 /**
- * One GPU workload on this project's engine; prints one JSON line. Usage: gpu-child.ts detr [steps] | gpu-child.ts <name of an operation> [rows,columns,inner,height,width].
+ * One GPU workload on this project's engine; prints one JSON line. Usage: gpu-child.ts <name of a training step> [steps] | gpu-child.ts <name of an operation>
+ * [rows,columns,inner,height,width].
  * A software adapter is taken only with QDETR_ENGINE=webgpu-software.
  */
 import { compileStep } from '../../src/tensor/compile-step.js';
@@ -11,18 +12,19 @@ import type { GpuDevice } from '../../src/tensor/webgpu/adapter.js';
 import { planGraph } from '../../src/tensor/webgpu/plan.js';
 import { GpuProgram } from '../../src/tensor/webgpu/program.js';
 import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
-import { detrTraining, operations } from './gpu-workloads.js';
+import { trainings } from './gpu-detectors.js';
+import { operations } from './gpu-workloads.js';
 
 const [workload, argument] = process.argv.slice(2);
 const engine = await findEngine(process.env.QDETR_ENGINE === 'webgpu-software' ? 'webgpu-software' : 'webgpu');
 if (!engine.gpu) throw new Error(engine.reason);
-console.log(JSON.stringify(workload === 'detr' ? await trainDetr(engine.gpu, Number(argument ?? 100)) : await operate(engine.gpu, workload, argument)));
+console.log(JSON.stringify(workload in trainings ? await train(engine.gpu, workload, argument === undefined ? undefined : Number(argument)) : await operate(engine.gpu, workload, argument)));
 process.exit(0);
 
-/** The whole training step: milliseconds with a read-back after every step, and with steps queued behind one another. */
-async function trainDetr(gpu: GpuDevice, steps: number): Promise<object> {
-  const { step, state, inputs } = detrTraining();
-  const compiled = await compileStep(step, { state, inputs, engine: { name: 'webgpu', gpu } });
+/** A whole training step: milliseconds with a read-back after every step, and with steps queued behind one another. */
+async function train(gpu: GpuDevice, name: string, count?: number): Promise<object> {
+  const { step, state, inputs, resident, trained } = await trainings[name]();
+  const compiled = await compileStep(step, { state, inputs, resident, engine: { name: 'webgpu', gpu } });
   let done = 0;
   const next = async (): Promise<number> => {
     const { correction1, correction2 } = adamWCorrections(++done);
@@ -31,6 +33,9 @@ async function trainDetr(gpu: GpuDevice, steps: number): Promise<object> {
   };
   const losses: number[] = [], milliseconds: number[] = [];
   for (let i = 0; i < 10; i++) losses.push(await next());
+  const warm = performance.now();
+  await next();
+  const steps = count ?? Math.max(10, Math.min(100, Math.round(1000 / (performance.now() - warm))));
   for (let i = 0; i < steps; i++) {
     const started = performance.now();
     await next();
@@ -44,8 +49,11 @@ async function trainDetr(gpu: GpuDevice, steps: number): Promise<object> {
     await Promise.all(pending);
     rounds.push((performance.now() - started) / steps);
   }
-  return { workload: 'detr', adapter: gpu.adapter.description, ...compiled.statistics, losses, milliseconds: median(milliseconds), queued: median(rounds), encoding: median(encoding) };
+  return { workload: name, adapter: gpu.adapter.description, ...compiled.statistics, parameters: trained, losses, milliseconds: median(milliseconds), queued: median(rounds), encoding: median(encoding) };
 }
+
+/** An idle GPU lowers its clock: it is kept busy for so long before anything is measured. */
+const WARM_MILLISECONDS = 500;
 
 /** One operation: milliseconds of a run when many are queued. */
 async function operate(gpu: GpuDevice, name: string, tiles?: string): Promise<object> {
@@ -65,7 +73,7 @@ async function operate(gpu: GpuDevice, name: string, tiles?: string): Promise<ob
     await gpu.device.queue.onSubmittedWorkDone();
     return (performance.now() - started) / times;
   };
-  await run(3);
+  for (const from = performance.now(); performance.now() - from < WARM_MILLISECONDS;) await run(3);
   const once = await run(3), times = Math.max(1, Math.min(50, Math.round(200 / once)));
   const milliseconds = median([await run(times), await run(times), await run(times), await run(times), await run(times)]);
   const kernels = gpu.device.features.has('timestamp-query') ? (await program.profile()).map((ms, k) => `${plan.kernels[k].label}: ${ms.toFixed(4)}`) : [];

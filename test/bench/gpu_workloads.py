@@ -1,4 +1,5 @@
-"""The GPU workloads of gpu-workloads.ts in PyTorch, float32 without TF32; prints one JSON line each. Usage: python3 gpu_workloads.py [steps]"""
+"""The GPU workloads of gpu-workloads.ts in PyTorch, float32 without TF32; prints one JSON line each. Usage: python3 gpu_workloads.py [steps]
+The detectors' training steps are in gpu_detectors.py."""
 import json
 import statistics
 import sys
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 torch.backends.cudnn.benchmark = True
-STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+STEPS = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 100
 DEVICE = 'cuda'
 
 
@@ -74,6 +75,13 @@ def synchronized(f, times):
     return (time.perf_counter() - started) / times * 1e3
 
 
+def warm(f):
+    """An idle GPU lowers its clock: half a second of work before anything is measured."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < 0.5:
+        synchronized(f, 3)
+
+
 def median_of_rounds(f, times, rounds=5):
     return statistics.median(synchronized(f, times) for _ in range(rounds))
 
@@ -112,9 +120,20 @@ def detr():
     report(workload='detr', parameters=sum(p.numel() for p in model.parameters()), eager=median_of_rounds(step, STEPS), graph=median_of_rounds(graph.replay, STEPS))
 
 
+def measure_step(name, step, times, device=DEVICE):
+    """A training step of gpu_detectors.py: eager with its matching on the CPU, captured with it on the GPU."""
+    losses = [step.eager().item() for _ in range(3)]
+    if device == 'cpu':
+        print(json.dumps(dict(workload=name, parameters=step.trained(), losses=losses, matched_on_gpu=step.on_gpu().item())), flush=True)
+        return
+    eager = median_of_rounds(step.eager, max(1, times // 5))
+    graph = graph_of(step.on_gpu)
+    report(workload=name, parameters=step.trained(), losses=losses, eager=eager, graph=median_of_rounds(graph.replay, times), gigabytes=torch.cuda.max_memory_allocated() / 1e9)
+    del graph
+
+
 def operation(name, f, operations=None, bytes_=None):
-    for _ in range(5):
-        f()
+    warm(f)
     once = synchronized(f, 3)
     milliseconds = median_of_rounds(f, max(1, min(50, round(200 / once))))
     report(workload=name, milliseconds=milliseconds, teraflops=operations and operations / milliseconds / 1e9, gigabytesPerSecond=bytes_ and bytes_ / milliseconds / 1e6)
