@@ -1,25 +1,9 @@
 import { tf, type Tensor } from '../../src/tensor/tf.js';
-import type { StateStep } from '../../src/tensor/compile-step.js';
 import type { TensorSpec } from '../../src/tensor/graph.js';
 import type { StepFunction } from '../../src/tensor/trace.js';
 import { fakeQuantizeActivation, gradientScale } from '../../src/quantizer/fake-quantize.js';
-import { packLayout } from '../../src/training/parameter-groups.js';
-import { resolveSettings } from '../../src/training/settings.js';
-import { HYPERPARAMETERS, initialState, packState, trainingStep } from '../../src/training/training-step.js';
-import type { ParameterValues } from '../../src/tensor/parameters.js';
-import { detrBatch, detrLoss, detrParameters } from './gpu-detr.js';
 
 const spec = (...shape: number[]): TensorSpec => ({ shape, dtype: 'float32' });
-
-/** A whole training step of the benchmark's detector, its batch lying on the GPU: forward, backward, clipping, AdamW. */
-export function detrTraining(): { step: StateStep; state: ParameterValues; inputs: Record<string, TensorSpec> } {
-  const settings = resolveSettings('smoke', { clipNorm: 0.1 });
-  const state = initialState(detrParameters(), () => false), layouts = packLayout(state.parameters, settings), batch = detrBatch();
-  const train = trainingStep(layouts, settings, (parameters, all) => ({ loss: detrLoss(parameters, all), logged: {}, buffers: {} }));
-  const step: StateStep = (all, inputs) => train(all, { ...inputs, ...Object.fromEntries(Object.keys(batch).map((name) => [name, all[`batch/${name}`]])) });
-  const batchState = Object.fromEntries(Object.entries(batch).map(([name, v]) => [`batch/${name}`, v]));
-  return { step, state: { ...packState(layouts, state), ...batchState }, inputs: Object.fromEntries(HYPERPARAMETERS.map((name) => [name, spec()])) };
-}
 
 /** One operation on its own: what it computes from which inputs, and what it costs. */
 export interface OperationWorkload {

@@ -1,11 +1,23 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { trainings } from './gpu-detectors.js';
 import { operations } from './gpu-workloads.js';
 
-/** One line of gpu-child.ts or gpu_workloads.py. */
-interface Measured { workload: string; device?: string; adapter?: string; milliseconds?: number; queued?: number; eager?: number; graph?: number; nodes?: number; encoding?: number }
+/** One line of gpu-child.ts, gpu_workloads.py or gpu_detectors.py. */
+interface Measured { workload: string; device?: string; adapter?: string; milliseconds?: number; queued?: number; eager?: number; graph?: number; nodes?: number; encoding?: number; parameters?: number }
 /** A row of the table: milliseconds here and in PyTorch (the best way in which it runs there). */
 export interface GpuRow { workload: string; milliseconds: number; pyTorch: number | undefined; ratio: number | undefined; note: string }
+
+/** What the rows of whole training steps are called, and what is to be known about them. */
+const steps: Readonly<Record<string, { title: string; note?: string }>> = {
+  detr: { title: 'training step of a small DETR, 16 images of 128x128', note: 'fixed targets in place of the matching' },
+  detector: { title: 'training step of the detector of scale gpu, real-valued', note: 'matching: PyTorch eager by scipy, in its CUDA graph exact in torch operations' },
+  'detector 4-4-8, distilled': { title: 'the same, 4-4-8 with teacher, DA, FQM and DRD', note: 'matching as above' },
+  'detr-r50': { title: 'training step of DETR-R50, 4 images of 800x1066', note: 'no dropout, no padding; matching as above' },
+};
+
+/** What runs in PyTorch; what a script has printed counts though it failed later. */
+const SCRIPTS = ['test/bench/gpu_workloads.py', 'test/bench/gpu_detectors.py'];
 
 const run = promisify(execFile);
 const lines = (stdout: string): Measured[] => stdout.trim().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Measured);
@@ -16,15 +28,20 @@ export async function measureGpu(rounds: number, tell: (text: string) => void): 
   const keep = (into: Map<string, Measured[]>, found: readonly Measured[]): void => { for (const m of found) into.set(m.workload, [...(into.get(m.workload) ?? []), m]); };
   let device = '';
   for (let round = 0; round < rounds; round++) {
-    for (const workload of ['detr', ...Object.keys(operations)]) {
+    for (const workload of [...Object.keys(trainings), ...Object.keys(operations)]) {
       tell(`round ${round + 1} of ${rounds}: this engine, ${workload}`);
       const found = lines((await run(process.execPath, ['--import=tsx', 'test/bench/gpu-child.ts', workload])).stdout);
       device ||= found[0]?.adapter ?? '';
       keep(ours, found);
     }
-    tell(`round ${round + 1} of ${rounds}: PyTorch`);
-    const python = await run('python3', ['test/bench/gpu_workloads.py']).catch(() => undefined);
-    if (python) keep(theirs, lines(python.stdout));
+    for (const script of SCRIPTS) {
+      tell(`round ${round + 1} of ${rounds}: PyTorch, ${script}`);
+      const python = await run('python3', [script]).catch((error: { stdout?: string; stderr?: string }) => {
+        tell(`${script}: ${(error.stderr ?? '').trim().split('\n').at(-1)}`);
+        return error;
+      });
+      keep(theirs, lines(python.stdout ?? ''));
+    }
   }
   return { device, rows: gpuRows(ours, theirs) };
 }
@@ -34,13 +51,23 @@ const least = (values: readonly (number | undefined)[]): number | undefined => {
   return found.length > 0 ? Math.min(...found) : undefined;
 };
 
-/** The table of two sets of measurements, each the least of its rounds. */
+/**
+ * The table of two sets of measurements, each the least of its rounds.
+ * @throws when the two sides train different numbers of parameters: then they are not the same model
+ */
 export function gpuRows(ours: ReadonlyMap<string, readonly Measured[]>, theirs: ReadonlyMap<string, readonly Measured[]>): GpuRow[] {
   return [...ours].map(([workload, found]) => {
     const others = theirs.get(workload) ?? [], milliseconds = least(found.map((m) => m.queued ?? m.milliseconds))!;
     const eager = least(others.map((m) => m.eager)), pyTorch = least(others.map((m) => m.graph ?? m.milliseconds));
-    const notes = [found[0].nodes === undefined ? '' : `${found[0].nodes} dispatches`, eager === undefined ? '' : `PyTorch eager ${eager.toFixed(2)} ms, its CUDA graph in the column`];
-    return { workload: workload === 'detr' ? 'training step of a small DETR, 16 images of 128x128' : workload, milliseconds, pyTorch, ratio: pyTorch === undefined ? undefined : milliseconds / pyTorch, note: notes.filter(Boolean).join('; ') };
+    const [{ nodes, parameters }] = found, { title, note } = steps[workload] ?? { title: workload };
+    if (parameters !== undefined && others.some((m) => m.parameters !== parameters)) throw new Error(`${workload} trains ${parameters} parameters here and ${others.map((m) => m.parameters).join(', ')} in PyTorch: make the two models the same`);
+    const notes = [
+      nodes === undefined ? '' : `${nodes} dispatches`,
+      parameters === undefined ? '' : `${(parameters / 1e6).toFixed(2)} M parameters${others.length > 0 ? ' on both sides' : ''}`,
+      eager === undefined ? '' : `PyTorch eager ${eager.toFixed(2)} ms (ratio ${(milliseconds / eager).toFixed(2)}), its CUDA graph in the column`,
+      note ?? '',
+    ];
+    return { workload: title, milliseconds, pyTorch, ratio: pyTorch === undefined ? undefined : milliseconds / pyTorch, note: notes.filter(Boolean).join('; ') };
   });
 }
 

@@ -1,7 +1,10 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { compareDetector } from './compare-detectors.js';
+import { trainings } from './gpu-detectors.js';
 import { gpuRows, gpuTable } from './gpu.js';
 
 test('the benchmark runs without PyTorch, says so, and its losses are those of eager tfjs', async (t) => {
@@ -25,8 +28,37 @@ test('--gpu: the least of the rounds, beside the CUDA graph where there is one',
   const rows = gpuRows(ours, new Map([['detr', [{ workload: 'detr', eager: 37.7, graph: 4 }]]]));
   t.deepEqual(rows.map(({ milliseconds, pyTorch, ratio }) => ({ milliseconds, pyTorch, ratio })), [{ milliseconds: 5, pyTorch: 4, ratio: 1.25 }, { milliseconds: 0.2, pyTorch: undefined, ratio: undefined }]);
   const text = gpuTable('a card', rows);
-  t.regex(text, /training step of a small DETR.*5\.00 ms\s+4\.00 ms\s+1\.25 {2}439 dispatches; PyTorch eager 37\.70 ms/);
+  t.regex(text, /training step of a small DETR.*5\.00 ms\s+4\.00 ms\s+1\.25 {2}439 dispatches; PyTorch eager 37\.70 ms \(ratio 0\.13\)/);
   t.regex(text, /copy\s+0\.20 ms\s+-\s+-/);
+});
+
+test('--gpu: rows of detectors say how both sides match; models of different sizes are no comparison', (t) => {
+  const ours = new Map(['detector', 'detector 4-4-8, distilled', 'detr-r50'].map((workload) => [workload, [{ workload, queued: 10, nodes: 475, parameters: 2_148_585 }]]));
+  const theirs = (parameters: number) => new Map([['detector 4-4-8, distilled', [{ workload: 'detector 4-4-8, distilled', eager: 80, graph: 20, parameters }]]]);
+  const rows = gpuRows(ours, theirs(2_148_585));
+  t.deepEqual(rows.map(({ ratio }) => ratio), [undefined, 0.5, undefined]);
+  t.regex(rows[0].note, /^475 dispatches; 2\.15 M parameters; matching: PyTorch eager by scipy, in its CUDA graph exact/);
+  t.regex(rows[1].note, /2\.15 M parameters on both sides; PyTorch eager 80\.00 ms \(ratio 0\.13\), its CUDA graph in the column; matching as above/);
+  t.regex(rows[2].workload, /DETR-R50, 4 images of 800x1066/);
+  t.throws(() => gpuRows(ours, theirs(2_138_385)), { message: /trains 2148585 parameters here and 2138385 in PyTorch/ });
+});
+
+test('every training step of the GPU benchmark has a row and a PyTorch twin', (t) => {
+  const python = ['gpu_workloads.py', 'gpu_detectors.py'].map((file) => readFileSync(path.join('test', 'bench', file), 'utf8')).join('');
+  for (const workload of Object.keys(trainings)) {
+    const [row] = gpuRows(new Map([[workload, [{ workload, milliseconds: 1 }]]]), new Map());
+    t.not(row.workload, workload);
+    t.true(python.includes(`'${workload}'`), workload);
+  }
+});
+
+const torch = spawnSync('python3', ['-c', 'import torch, scipy']).status === 0;
+(torch ? test.serial : test.serial.skip)('the detectors of the GPU benchmark are the same in PyTorch: parameters, and losses of three steps to 1e-4', async (t) => {
+  for (const distilled of [false, true]) {
+    const { here, pyTorch, difference } = await compareDetector({ scale: 'smoke', distilled }, 2, 3);
+    t.is(here.trained, pyTorch.trained);
+    t.true(difference < 1e-4 && here.losses[2] < here.losses[0], `${here.losses.join(' ')} and ${pyTorch.losses.join(' ')}`);
+  }
 });
 
 test('--gpu without a graphics card says why there is nothing to measure', async (t) => {
