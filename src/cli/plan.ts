@@ -71,7 +71,7 @@ const milliseconds = (seconds: number): string => `${(1000 * seconds).toFixed(se
 const count = (n: number): string => n.toLocaleString('en');
 
 /** The words for the kinds of kernels. */
-const KINDS: Readonly<Record<string, string>> = { map: 'element by element', reduction: 'sums', product: 'matrix products', stack: 'several small ones in one', whole: 'programs of their own' };
+const KINDS: Readonly<Record<string, string>> = { map: 'element by element', reduction: 'sums', product: 'matrix products', stack: 'several small ones in one', whole: 'named kernels taken whole' };
 
 function planText({ scale, bits, model: family, distill, kernels: isListed }: PlanCommandOptions, { plan, model, batchSize, trained }: TrainingPlan, cost: PlanCost, device: string): string {
   const row = (label: string, text: string): string => `  ${label.padEnd(20)}${text}`;

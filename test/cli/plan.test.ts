@@ -14,7 +14,9 @@ test('a step at scale smoke: kernels, operations, bytes, memory, an estimate tha
   t.regex(stdout, /arithmetic +\d+\.\d+ M operations in matrix products/);
   t.regex(stdout, /time, estimated +\d+\.\d+ ms on one NVIDIA H100/);
   t.regex(stdout, /An estimate, not a measurement/);
-  const rows = stdout.split('\n').filter((line) => /^ +\d+ {2}(map|reduction|product|stack) /.test(line));
+  const rows = stdout.split('\n').filter((line) => /^ +\d+ {2}(map|reduction|product|stack|whole) /.test(line));
+  t.regex(stdout, /\n +1 named kernels taken whole\n/);
+  t.is(rows.filter((line) => / whole +LinearAssignment \[/.test(line)).length, 1, 'all decoder layers\' matchings are one');
   t.is(rows.length, Number(kernels.replace(',', '')));
   t.deepEqual(stdout.split('\n').filter((line) => line.length > 100), []);
   t.notRegex(stdout, /NaN|undefined|Infinity/);

@@ -6,8 +6,8 @@ import type { WholeKernel } from './whole-kernels.js';
 /** What every WebGPU device has of workgroup memory, in bytes. */
 const LEAST_SHARED_BYTES = 16384;
 /** Queries that a thread looks after, as long as there are threads. */
-const MOST_COLUMNS = 8;
-const LEAST_THREADS = 32, MOST_THREADS = 256;
+const MOST_COLUMNS = 4;
+const LEAST_THREADS = 32, MOST_THREADS = 128;
 
 /** P problems, Q queries, G boxes. */
 const sizesOf = (node: Node): [number, number, number] => inputOf(node, 'cost').shape as [number, number, number];
