@@ -14,7 +14,7 @@ export function runListener(name: string, training: TrainingSettings, stepsAfter
   return {
     reuse: (reason) => console.log(`${name}: ${reason}.`),
     preparing: (done, total) => {
-      preparation ??= new Progress({ label: `${name}: images`, total, unit: 'images' });
+      preparation ??= new Progress({ label: name, total, unit: 'images at hand' });
       if (done === total) preparation.finish();
       else preparation.update(done);
     },

@@ -1,4 +1,7 @@
 /** Batches that say which images they want, on images that stay with the engine: the training is the same. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import test from 'ava';
 import { batchAt } from '../../src/data/batches.js';
 import { cachedDataset } from '../../src/data/cached-dataset.js';
@@ -13,10 +16,10 @@ import { startingState } from '../../src/training/compiled-training.js';
 import { detectionTask } from '../../src/training/detection-task.js';
 import { computeFeatures } from '../../src/training/feature-cache.js';
 import { packLayout } from '../../src/training/parameter-groups.js';
-import type { TrainingTask } from '../../src/training/train.js';
+import { TrainingInterrupted, type TrainingTask } from '../../src/training/train.js';
 import { HYPERPARAMETERS, packState, trainingStep } from '../../src/training/training-step.js';
 import { testDevice } from '../tensor/webgpu/device.js';
-import { squares, tinyModel, tinySettings } from './tiny-detector.js';
+import { outcome, squares, tinyModel, tinyRun, tinySettings } from './tiny-detector.js';
 
 const STEPS = 4, DEVICE = 1 << 20;
 const { engine: webGpu } = await testDevice();
@@ -93,4 +96,16 @@ test('an engine that computes on the processor keeps nothing', (t) => {
   const wanted = await losses(task(0, 0.4), onProcessor);
   t.true(Math.abs(staying[0] - wanted[0]) <= 1e-5 * wanted[0], `${staying[0]} instead of ${wanted[0]}`);
   t.log(`${webGpu!.name}: ${Math.round((performance.now() - started) / 1000)} s`);
+});
+
+test.serial('a run that is stopped while its images are made ready says so, and the same command trains it', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'qdetr-resident-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const controller = new AbortController(), told: number[][] = [];
+  const resident = { resident: () => cachedDataset(squares).packed((...progress) => told.push(progress)).then(() => ({})) };
+  const stopping: Partial<TrainingTask> = { resident: (tell) => cachedDataset(squares).packed((...progress) => { controller.abort(); tell!(...progress); }).then(() => ({})) };
+  await t.throwsAsync(tinyRun(folder, '32-32-32', { task: stopping, signal: controller.signal }), { instanceOf: TrainingInterrupted, message: /^stopped after step 0; the same command goes on/ });
+  await tinyRun(folder, '32-32-32', { task: resident });
+  t.deepEqual(told, [[0, 7], [7, 7]]);
+  t.is(outcome(folder).last.step, 12);
 });
