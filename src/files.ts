@@ -6,6 +6,9 @@ import { UserError, messageOf } from './errors.js';
 /** The project's root: commands, tests and notebook kernels all run there. */
 export const projectPath = (...parts: string[]): string => path.resolve(...parts);
 
+/** What a bundle (`qdetr bundle`) says of itself, in its root: `{ commit, node }`. Elsewhere there is no such file. */
+export const BUNDLE_FILE = 'bundle.json';
+
 /** SHA-256 of bytes or UTF-8 text, in lower-case hex. */
 export function sha256(data: Uint8Array | string): string {
   return createHash('sha256').update(data).digest('hex');

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import type { Cell } from '../experiments/cell.js';
 import type { RunSummary } from '../training/run-record.js';
 import type { FromChild, ToChild } from './cell-messages.js';
@@ -118,7 +119,8 @@ interface CellWorker {
 const KEPT = 2000;
 
 function startWorker(file: string): CellWorker {
-  const child: ChildProcess = spawn(process.execPath, ['--import=tsx', file], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const compiled = file.replace(/\.ts$/, '.js'); // in a bundle
+  const child: ChildProcess = spawn(process.execPath, existsSync(compiled) ? [compiled] : ['--import=tsx', file], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   let errors = '', ended: string | undefined;
   child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-KEPT)));
   const kill = (): void => void child.kill('SIGKILL'); // this process ends at once: a second Ctrl-C

@@ -5,6 +5,7 @@ type AddCommand = (program: Command) => void;
 
 /** Every command and how its file is loaded: only the one that is asked for is, so that starting stays quick. */
 export const commands: Record<string, () => Promise<AddCommand>> = {
+  bundle: async () => (await import('./bundle.js')).bundleCommand,
   claims: async () => (await import('./claims.js')).claimsCommand,
   data: async () => (await import('./data.js')).dataCommand,
   doctor: async () => (await import('./doctor.js')).doctorCommand,

@@ -62,6 +62,6 @@ export function notebooksCommand(program: Command): void {
 function allNotebooks(folder = 'notebooks'): string[] {
   const names = existsSync(folder) ? readdirSync(folder) : [];
   const files = names.filter((name) => name.endsWith('.ipynb')).sort();
-  if (files.length === 0) throw new UserError(`${folder}/ holds no notebooks: get them back with 'git checkout -- ${folder}'`);
+  if (files.length === 0) throw new UserError(`${folder}/ holds no notebooks: they are in the repository ('git checkout -- ${folder}' brings them back there), not in a bundle`);
   return files.map((name) => path.join(folder, name));
 }

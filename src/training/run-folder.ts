@@ -4,7 +4,7 @@ import { availableParallelism, cpus } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { UserError, messageOf } from '../errors.js';
-import { readJson, sha256, writeFileAtomic } from '../files.js';
+import { BUNDLE_FILE, readJson, sha256, writeFileAtomic } from '../files.js';
 import { parseStrictly } from '../schema.js';
 import { parseRunSummary, type RunSummary } from './run-record.js';
 
@@ -152,8 +152,10 @@ export function readSummary(folder: string): RunSummary | null {
   return existsSync(file) ? parseRunSummary(readJson(file, TRAIN_AGAIN), file) : null;
 }
 
-function gitCommit(): string | null {
+/** git's commit, or that of which the bundle was made that the program runs from; null where neither is known. */
+export function gitCommit(): string | null {
   try {
+    if (existsSync(BUNDLE_FILE)) return (JSON.parse(readFileSync(BUNDLE_FILE, 'utf8')) as { commit: string | null }).commit;
     return execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {
     return null;
