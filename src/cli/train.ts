@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import { performRun, type FinishedRun } from '../experiments/run.js';
 import { shippedName } from '../experiments/shipped-weights.js';
 import { startingWeights, type StartingWeights } from '../experiments/starting-weights.js';
-import { estimatedNeeds, singleDetectorRun, trainingImages } from '../experiments/train-detector.js';
+import { estimatedNeeds, singleDetectorRun, keptImages } from '../experiments/train-detector.js';
 import { detectorCost } from '../models/cost.js';
 import { POLICY_PRESETS, type PolicyPreset } from '../models/quantization-policy.js';
 import { FAMILIES, familyTitles, modelOf, type Family, type ModelScale } from '../models/settings.js';
@@ -81,7 +81,7 @@ const isQuantized = (bits: string): boolean => !Object.values(parseBitsOption(bi
 
 function plan({ model: family, scale, bits, policy }: TrainCommandOptions, settings: TrainingSettings, from?: StartingWeights): string {
   const model = modelOf(scale, family), multiplyAdds = detectorCost(model).reduce((sum, module) => sum + module.multiplyAdds, 0);
-  const { trained, bytes } = estimatedNeeds(model, bits, settings, trainingImages(scale));
+  const { trained, bytes } = estimatedNeeds(model, bits, settings, keptImages(scale));
   return [
     `${familyTitles[family]} ${bits}${isQuantized(bits) && policy === 'release' ? ', quantized as the released code has it,' : ''} on MiniVOC, scale ${scale}, ${from?.note ?? 'starts from random weights'}.`,
     ...Object.entries(settings).map(([key, value]) => `  ${key.padEnd(20)}${value}`),

@@ -38,7 +38,7 @@ const PROGRAM_BYTES = 450e6;
 
 /**
  * What training at these settings needs, without training: elements that are trained, and bytes of memory. The step is traced (shapes
- * only), real-valued; quantizers keep what they were given beside what they gave, and so take about twice as much. All training
+ * only), real-valued; quantizers keep what they were given beside what they gave, and so take about twice as much. All
  * images are kept once composed.
  */
 export function estimatedNeeds(model: DetectorSettings, bits: string, training: TrainingSettings, images: number): { trained: number; bytes: number } {
@@ -66,5 +66,8 @@ export function estimatedNeeds(model: DetectorSettings, bits: string, training: 
 
 const bytesOf = (values: ParameterValues): number => Object.values(values).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
 
-/** Training images of a scale. */
-export const trainingImages = (scale: ModelScale): number => splitSizes[scale].train;
+/** Images of a scale that a run keeps in memory: those of all splits. */
+export function keptImages(scale: ModelScale): number {
+  const { train, val, test } = splitSizes[scale];
+  return train + val + 2 * test;
+}
