@@ -15,6 +15,9 @@ import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
 import { trainings } from './gpu-detectors.js';
 import { operations } from './gpu-workloads.js';
 
+/** An idle GPU lowers its clock: it is kept busy for so long before anything is measured. */
+const WARM_MILLISECONDS = 500;
+
 const [workload, argument] = process.argv.slice(2);
 const engine = await findEngine(process.env.QDETR_ENGINE === 'webgpu-software' ? 'webgpu-software' : 'webgpu');
 if (!engine.gpu) throw new Error(engine.reason);
@@ -33,9 +36,13 @@ async function train(gpu: GpuDevice, name: string, count?: number): Promise<obje
   };
   const losses: number[] = [], milliseconds: number[] = [];
   for (let i = 0; i < 10; i++) losses.push(await next());
-  const warm = performance.now();
-  await next();
-  const steps = count ?? Math.max(10, Math.min(100, Math.round(1000 / (performance.now() - warm))));
+  let last = 0;
+  for (const from = performance.now(); performance.now() - from < WARM_MILLISECONDS;) {
+    const started = performance.now();
+    await next();
+    last = performance.now() - started;
+  }
+  const steps = count ?? Math.max(10, Math.min(100, Math.round(1000 / last)));
   for (let i = 0; i < steps; i++) {
     const started = performance.now();
     await next();
@@ -51,9 +58,6 @@ async function train(gpu: GpuDevice, name: string, count?: number): Promise<obje
   }
   return { workload: name, adapter: gpu.adapter.description, ...compiled.statistics, parameters: trained, losses, milliseconds: median(milliseconds), queued: median(rounds), encoding: median(encoding) };
 }
-
-/** An idle GPU lowers its clock: it is kept busy for so long before anything is measured. */
-const WARM_MILLISECONDS = 500;
 
 /** One operation: milliseconds of a run when many are queued. */
 async function operate(gpu: GpuDevice, name: string, tiles?: string): Promise<object> {
