@@ -5,10 +5,14 @@ import fc from 'fast-check';
 import { linearSumAssignment } from '../../../src/detection/hungarian.js';
 import { plannedWhole } from '../../../src/tensor/compile-step.js';
 import { linearAssignment } from '../../../src/tensor/linear-assignment.js';
-import { trace } from '../../../src/tensor/trace.js';
+import { RandomStream } from '../../../src/tensor/random.js';
+import { shortestAugmentingPaths } from '../../../src/tensor/shortest-augmenting-paths.js';
+import { tf } from '../../../src/tensor/tf.js';
+import { trace, type StepFunction } from '../../../src/tensor/trace.js';
 import { planGraph } from '../../../src/tensor/webgpu/plan.js';
 import { GpuProgram } from '../../../src/tensor/webgpu/program.js';
-import { RandomStream } from '../../../src/tensor/random.js';
+import { draw } from '../compiled.js';
+import { computed } from './computed.js';
 import { testDevice } from './device.js';
 
 const { gpu } = await testDevice();
@@ -122,6 +126,20 @@ onDevice('problems of scipy of 100 rows and 6 columns, and of 40 and 40: its tot
         t.is(total, optimum);
       });
     });
+  }
+});
+
+onDevice('two assignments of unequal sizes that share a dispatch are both right', async (t) => {
+  const random = new RandomStream(12), inputs = draw({ a: { shape: [3, 25, 6] }, b: { shape: [2, 33, 12] }, valid: { shape: [3, 6], draw: () => random.integer(2) } });
+  const f: StepFunction = ({ a, b, valid }) => ({ a: linearAssignment(a, valid), b: linearAssignment(b, tf.ones([2, 12])) });
+  t.deepEqual(planGraph(trace(f, inputs, { keeps: plannedWhole }), { ...gpu!, stacked: 8 }).kernels.map(({ kind }) => kind), ['stack']);
+  const found = await computed(gpu!, f, inputs, { limits: { ...gpu!, stacked: 8 } });
+  for (const [name, [problems, queries, boxes], isBox] of [['a', [3, 25, 6], inputs.valid.data], ['b', [2, 33, 12], new Float32Array(24).fill(1)]] as const) {
+    const cost = inputs[name].data as Float32Array;
+    for (let p = 0; p < problems; p++) {
+      const wanted = shortestAugmentingPaths(cost.subarray(p * queries * boxes, (p + 1) * queries * boxes), (row) => isBox[p * boxes + row] === 1, queries, boxes);
+      t.deepEqual(Array.from(wanted, (_, row) => found[name].subarray((p * boxes + row) * queries, (p * boxes + row + 1) * queries).indexOf(1)), [...wanted]);
+    }
   }
 });
 
