@@ -1,7 +1,7 @@
 /**
  * The same weights and the same batch here and in PyTorch (on the CPU): losses of some steps of the benchmark's detectors.
- * Usage: compare-detectors.ts [scale] [batch] [steps] [engine]; exit code 1 where they differ by more than 1e-4 of their size. A network at 4 bits, with
- * random weights, multiplies roundings: a value near the middle of two levels falls to the other one. Where images that are changed by 1e-7 change
+ * Usage: compare-detectors.ts [scale] [batch] [steps] [engine]; exit code 1 where they differ by more than 1e-4 of their size; scale paper: DETR-R50 on images
+ * of 128x160. A network at 4 bits, with random weights, multiplies roundings: a value near the middle of two levels falls to the other one. Where images that are changed by 1e-7 change
  * the loss by more than 1e-4, three times that is the limit.
  */
 import { execFile } from 'node:child_process';
@@ -15,23 +15,26 @@ import { compileStep } from '../../src/tensor/compile-step.js';
 import { findEngine, type EngineName } from '../../src/tensor/engine.js';
 import { writeSafetensors, type SafetensorsArray } from '../../src/tensor/safetensors.js';
 import { resolveSettings } from '../../src/training/settings.js';
-import { distilledTraining, realValuedTraining, type BenchmarkStep, type DetectorStep } from './gpu-detectors.js';
+import { distilledTraining, fullSizeTraining, realValuedTraining, type BenchmarkStep, type DetectorStep } from './gpu-detectors.js';
 
 /** Losses of the first steps, and how many elements are trained. */
 interface Losses { losses: number[]; trained: number }
 
-async function lossesHere({ step, state, inputs, resident, trained }: BenchmarkStep, steps: number, engine: EngineName): Promise<Losses> {
+/** What is compared: the kit's detectors, real-valued or 4-4-8 with a teacher, at their scale, and DETR-R50. */
+export type Compared = { model: 'real-valued' | 'distilled'; scale: ModelScale } | { model: 'detr-r50'; scale: 'paper' };
+
+async function lossesHere({ step, state, inputs, resident, trained }: BenchmarkStep, scale: Compared['scale'], steps: number, engine: EngineName): Promise<Losses> {
   const compiled = await compileStep(step, { state, inputs, resident, engine: await findEngine(engine) }), losses: number[] = [];
   for (let done = 1; done <= steps; done++) {
     const { correction1, correction2 } = adamWCorrections(done);
-    const { loss } = await compiled.run({ learningRate: Float32Array.of(resolveSettings('gpu').learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
+    const { loss } = await compiled.run({ learningRate: Float32Array.of(resolveSettings(scale === 'paper' ? scale : 'gpu').learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
     losses.push(loss[0]);
   }
   await compiled.dispose();
   return { losses, trained };
 }
 
-async function lossesInPyTorch({ parameters, resident }: DetectorStep, settings: { scale: ModelScale; distilled: boolean }, steps: number): Promise<Losses> {
+async function lossesInPyTorch({ parameters, resident }: DetectorStep, settings: Compared, steps: number): Promise<Losses> {
   const folder = mkdtempSync(path.join(tmpdir(), 'compare-detectors-'));
   try {
     const { images, labels, boxes } = resident;
@@ -56,18 +59,20 @@ function slightlyChanged(training: DetectorStep): DetectorStep {
 const relative = (a: Losses, b: Losses): number => Math.max(...a.losses.map((loss, i) => Math.abs(loss - b.losses[i]) / Math.abs(loss)));
 
 /** A detector's first steps on both sides: losses, how far they are apart, over the loss, and how far a changed image moves those of this engine. */
-export async function compareDetector(settings: { scale: ModelScale; distilled: boolean }, batch: number, steps: number, engine: EngineName = 'onnxruntime-node'): Promise<{ here: Losses; pyTorch: Losses; difference: number; sensitivity: () => Promise<number> }> {
-  const training = settings.distilled ? await distilledTraining(settings.scale, batch) : realValuedTraining(settings.scale, batch);
-  const here = await lossesHere(training, steps, engine), pyTorch = await lossesInPyTorch(training, settings, steps);
-  return { here, pyTorch, difference: relative(here, pyTorch), sensitivity: async () => relative(here, await lossesHere(slightlyChanged(training), steps, engine)) };
+export async function compareDetector(settings: Compared, batch: number, steps: number, engine: EngineName = 'onnxruntime-node'): Promise<{ here: Losses; pyTorch: Losses; difference: number; sensitivity: () => Promise<number> }> {
+  const { model, scale } = settings;
+  const training = model === 'detr-r50' ? fullSizeTraining(batch, [128, 160]) : model === 'distilled' ? await distilledTraining(scale, batch) : realValuedTraining(scale, batch);
+  const here = await lossesHere(training, scale, steps, engine), pyTorch = await lossesInPyTorch(training, settings, steps);
+  return { here, pyTorch, difference: relative(here, pyTorch), sensitivity: async () => relative(here, await lossesHere(slightlyChanged(training), scale, steps, engine)) };
 }
 
 if (process.argv[1]?.endsWith('compare-detectors.ts')) {
   const [scale = 'gpu', batch = '16', steps = '3', engine = 'onnxruntime-node'] = process.argv.slice(2);
-  for (const distilled of [false, true]) {
-    const { here, pyTorch, difference, sensitivity: measure } = await compareDetector({ scale: scale as ModelScale, distilled }, Number(batch), Number(steps), engine as EngineName);
+  const all: Compared[] = scale === 'paper' ? [{ model: 'detr-r50', scale }] : (['real-valued', 'distilled'] as const).map((model) => ({ model, scale: scale as ModelScale }));
+  for (const compared of all) {
+    const { here, pyTorch, difference, sensitivity: measure } = await compareDetector(compared, Number(batch), Number(steps), engine as EngineName);
     const sensitivity = await measure();
-    console.log(`${distilled ? '4-4-8, distilled' : 'real-valued'}: ${here.trained} parameters here, ${pyTorch.trained} in PyTorch; losses ${here.losses.join(' ')} and ${pyTorch.losses.join(' ')}`);
+    console.log(`${compared.model}: ${here.trained} parameters here, ${pyTorch.trained} in PyTorch; losses ${here.losses.join(' ')} and ${pyTorch.losses.join(' ')}`);
     console.log(`  ${difference.toExponential(1)} apart, over the loss; images changed by 1e-7 move it by ${sensitivity.toExponential(1)}`);
     if (!(difference <= Math.max(1e-4, 3 * sensitivity)) || here.trained !== pyTorch.trained) process.exitCode = 1;
   }

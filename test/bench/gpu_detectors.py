@@ -18,7 +18,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'fixtures'))
-from detr_reference import DETR, MLP, SETTINGS, EncoderLayer, DecoderLayer, Stack, giou, match_batched, set_criterion, sine_positions, xyxy  # noqa: E402
+from detr_reference import DETR, Joiner, MLP, SETTINGS, EncoderLayer, DecoderLayer, Stack, giou, match_batched, set_criterion, sine_positions, xyxy  # noqa: E402
 
 TEACHER_BACKBONES = {
     'smoke': dict(stem=8, widths=[16, 16, 32], blocks=[1, 1, 1], strides=[2, 2, 2]),
@@ -299,23 +299,26 @@ class FullSizeDetr(nn.Module):
         del body.fc, body.avgpool
         for name, p in body.named_parameters():
             p.requires_grad_(name.startswith(('layer2', 'layer3', 'layer4')))
-        self.backbone, self.input_proj = body, nn.Conv2d(2048, width, 1)
-        self.encoder = Stack([EncoderLayer(width, heads, hidden) for _ in range(layers)])
-        self.decoder = Stack([DecoderLayer(width, heads, hidden) for _ in range(layers)], nn.LayerNorm(width))
+        body.forward = lambda x: body.layer4(body.layer3(body.layer2(body.layer1(body.maxpool(body.relu(body.bn1(body.conv1(x))))))))
+        self.backbone, self.input_proj = Joiner(body), nn.Conv2d(2048, width, 1)
+        self.transformer = nn.Module()
+        self.transformer.encoder = Stack([EncoderLayer(width, heads, hidden) for _ in range(layers)])
+        self.transformer.decoder = Stack([DecoderLayer(width, heads, hidden) for _ in range(layers)], nn.LayerNorm(width))
+        for p in self.transformer.parameters():
+            if p.dim() > 1:
+                nn.init.xavier_uniform_(p)
         self.query_embed, self.class_embed, self.bbox_embed = nn.Embedding(queries, width), nn.Linear(width, classes + 1), MLP([width, width, width, 4])
         self.positions = {}
 
     def forward(self, images):
-        r = self.backbone
-        x = r.maxpool(r.relu(r.bn1(r.conv1(images))))
-        x = self.input_proj(r.layer4(r.layer3(r.layer2(r.layer1(x)))))
+        x = self.input_proj(self.backbone(images))
         size = tuple(x.shape[2:])
         if size not in self.positions:
             self.positions[size] = sine_positions(*size, x.shape[1]).to(x.device)
         positions, x = self.positions[size], x.flatten(2).transpose(1, 2)
-        for layer in self.encoder.layers:
+        for layer in self.transformer.encoder.layers:
             x = layer(x, positions)
-        states = decode(self.decoder, self.query_embed.weight[None], x, x + positions)
+        states = decode(self.transformer.decoder, self.query_embed.weight[None], x, x + positions)
         return self.class_embed(states), self.bbox_embed(states).sigmoid()
 
 
@@ -389,9 +392,12 @@ def detector_step(scale, batch, device, distilled, data=None, weights=None):
     return Step(Distilled(model, teacher), data or random_batch(batch, side, side, settings['classes'], device), device)
 
 
-def full_size_step(batch, device, height=800, width=1066):
+def full_size_step(batch, device, height=800, width=1066, data=None, weights=None):
     torch.manual_seed(0)
-    return Step(Distilled(FullSizeDetr().to(device)), random_batch(batch, height, width, 20, device), device, 1e-4, backbone_factor=0.1)
+    model = FullSizeDetr()
+    if weights is not None:
+        load(model, weights)
+    return Step(Distilled(model.to(device)), data or random_batch(batch, height, width, 20, device), device, 1e-4, backbone_factor=0.1)
 
 
 # ------------------------------------------------------------------ the same numbers as this kit's
@@ -419,7 +425,10 @@ def check(folder, device, steps):
         settings = json.load(file)
     content = read_safetensors(os.path.join(folder, 'check.safetensors'))
     batch = content.pop('batch.images').permute(0, 3, 1, 2).contiguous().to(device), content.pop('batch.labels').long().to(device), content.pop('batch.boxes').to(device)
-    step = detector_step(settings['scale'], len(batch[0]), device, settings['distilled'], batch, content)
+    if settings['model'] == 'detr-r50':
+        step = full_size_step(len(batch[0]), device, data=batch, weights=content)
+    else:
+        step = detector_step(settings['scale'], len(batch[0]), device, settings['model'] == 'distilled', batch, content)
     print(json.dumps(dict(trained=step.trained(), losses=[step.eager().item() for _ in range(steps)])))
 
 
