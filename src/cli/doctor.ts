@@ -5,7 +5,7 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { messageOf } from '../errors.js';
-import { projectPath } from '../files.js';
+import { BUNDLE_FILE, projectPath } from '../files.js';
 import { useBackend } from '../tensor/backend.js';
 import { compileStep } from '../tensor/compile-step.js';
 import { ENGINES, chooseEngine, findEngine, type EngineFinding } from '../tensor/engine.js';
@@ -166,7 +166,10 @@ function disk(): Finding {
   return { name: 'disk of .runs', kind: 'needed', ok, found: `${gigabytes(free)} free${ok ? '' : `: make ${gigabytes(DISK_NEEDED)} free`}` };
 }
 
-function notebooks(): Promise<Finding[]> {
+const isBundle = (): boolean => existsSync(BUNDLE_FILE);
+
+async function notebooks(): Promise<Finding[]> {
+  if (isBundle()) return [{ name: 'notebooks', kind: 'information', ok: true, found: 'not in a bundle: the repository has them' }];
   return Promise.all([
     check('tslab', 'optional', () => {
       const version = installedVersion('tslab');
@@ -200,7 +203,7 @@ export function doctorReport({ findings, canTrain }: Diagnosis): string {
   const width = Math.max(...findings.map((f) => f.name.length));
   const mark = ({ ok, kind }: Finding): string => (ok ? (kind === 'information' ? ' ' : '✔') : kind === 'needed' ? '✘' : '-');
   const faults = findings.filter((f) => !f.ok && f.kind === 'needed').map((f) => f.name);
-  return [...findings.map((f) => `${mark(f)} ${f.name.padEnd(width)}  ${f.found}`), '', canTrain ? 'Training can run: npm start' : `Training can't run: see ${faults.join(', ')} above`].join('\n');
+  return [...findings.map((f) => `${mark(f)} ${f.name.padEnd(width)}  ${f.found}`), '', canTrain ? `Training can run: ${isBundle() ? './qdetr start' : 'npm start'}` : `Training can't run: see ${faults.join(', ')} above`].join('\n');
 }
 
 /** `qdetr doctor`: what was found on this machine; exit code 0 if training can run. */

@@ -21,7 +21,7 @@ export interface EngineFinding {
 
 /**
  * Loads one engine. onnxruntime-node is a native library inside of its npm package; onnxruntime-web is WebAssembly and runs
- * wherever Node does.
+ * wherever Node does. Its telemetry is off unless the environment sets ORT_DISABLE_TELEMETRY to 0.
  */
 export async function findEngine(name: EngineName): Promise<EngineFinding> {
   try {
@@ -29,6 +29,7 @@ export async function findEngine(name: EngineName): Promise<EngineFinding> {
       const gpu = await openDevice({ software: name === 'webgpu-software' });
       return { name, gpu, version: gpu.adapter.description || gpu.adapter.device };
     }
+    process.env.ORT_DISABLE_TELEMETRY ??= '1'; // since 1.29 onnxruntime's own builds keep an identifier of the machine and send events to Microsoft
     const module = (name === 'onnxruntime-node' ? await import('onnxruntime-node') : await import('onnxruntime-web')) as unknown as OnnxRuntime & { default?: OnnxRuntime };
     const runtime = module.default ?? module;
     const { versions = {}, wasm } = runtime.env ?? {};

@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 
@@ -38,4 +41,12 @@ test('a machine without Vulkan computes with onnxruntime', async (t) => {
   const { name, losses } = await childOf({ VK_DRIVER_FILES: '/nonexistent', VK_ICD_FILENAMES: '/nonexistent' });
   t.is(name, 'onnxruntime-node');
   t.is(losses.length, 5);
+});
+
+test("onnxruntime's telemetry is off: no identifier of the machine, no store of events is left in the home folder", async (t) => {
+  const home = mkdtempSync(path.join(tmpdir(), 'qdetr-home-'));
+  t.teardown(() => rmSync(home, { recursive: true }));
+  const environment = { QDETR_ENGINE: 'onnxruntime-node', HOME: home, XDG_CACHE_HOME: path.join(home, '.cache'), CI: '' };
+  await childOf(environment);
+  t.false(existsSync(path.join(home, '.cache', 'Microsoft')));
 });

@@ -50,7 +50,7 @@ else {
 
     const doctor = bundled(root, 'doctor');
     t.is(doctor.code, 0, doctor.stderr + doctor.stdout);
-    t.regex(doctor.stdout, /onnxruntime-node +[\d.]+ \(chosen\)[\s\S]*✔ training [\s\S]*✔ sharp [\s\S]*✔ resvg [\s\S]*✔ sprite bank /);
+    t.regex(doctor.stdout, /onnxruntime-node +[\d.]+ \(chosen\)[\s\S]*✔ training [\s\S]*✔ sharp [\s\S]*✔ resvg [\s\S]*✔ sprite bank [\s\S]*\nTraining can run: \.\/qdetr start\n$/);
     t.notRegex(doctor.stdout, /✘/);
 
     const train = bundled(root, 'train', '--scale', 'smoke', '--bits', '4-4-8');
