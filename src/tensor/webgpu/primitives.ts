@@ -45,6 +45,28 @@ function transposedWindows(b: GraphBuilder, dy: Value, [, H, W]: readonly number
 
 const LOWEST = -3.4028234663852886e38;
 
+/**
+ * dL/dx of a strided convolution without products with the zeros between the pixels of dy. A kernel of one pixel: its product with dy, and the zeros are put between
+ * the results. Any other: a column of the product for each place within a stride, since pixel q s + r of the padded x is reached by the taps
+ * r, r + s, ... from the pixels q, q - 1, ... of dy; where a place has fewer taps than others, the missing ones are 0.
+ */
+function stridedInputGradient(b: GraphBuilder, dy: Value, filter: Value, shape: readonly number[], g: Geometry): Value {
+  const [B, H, W, C] = shape, [, oh, ow, O] = dy.shape, { strides: [sh, sw], pads: [top, left], kernel: [kh, kw] } = g;
+  const product = (rows: Value, matrix: Value): Value => b.one('BatchMatMul', { a: rows, b: matrix }, { transposeA: false, transposeB: false });
+  if (kh * kw === 1) {
+    const matrix = b.one('Transpose', { x: b.reshape(filter, [C, O]) }, { perm: [1, 0] });
+    return b.reshape(transposedWindows(b, b.reshape(product(b.reshape(dy, [B * oh * ow, O]), matrix), [B, oh, ow, C]), shape, g), shape);
+  }
+  const th = Math.ceil(kh / sh), tw = Math.ceil(kw / sw), qh = Math.floor((H - 1 + top) / sh) + 1, qw = Math.floor((W - 1 + left) / sw) + 1;
+  const whole = th * sh === kh && tw * sw === kw ? filter : b.one('PadV2', { x: filter }, { paddings: [[0, th * sh - kh], [0, tw * sw - kw], [0, 0], [0, 0]], constantValue: 0 });
+  const turned = b.one('Reverse', { x: b.reshape(whole, [th, sh, tw, sw, C, O]) }, { dims: [0, 2] });
+  const matrix = b.reshape(b.one('Transpose', { x: turned }, { perm: [0, 2, 5, 1, 3, 4] }), [th * tw * O, sh * sw * C]);
+  const rows = windows(b, dy, { strides: [1, 1], pads: [th - 1, tw - 1], kernel: [th, tw], output: [qh, qw], dilation: [1, 1], fill: 0 });
+  const places = b.reshape(product(b.reshape(rows, [B * qh * qw, th * tw * O]), matrix), [B, qh, qw, sh, sw, C]);
+  const padded = b.reshape(b.one('Transpose', { x: places }, { perm: [0, 1, 3, 2, 4, 5] }), [B, qh * sh, qw * sw, C]);
+  return b.one('Slice', { x: padded }, { begin: [0, top, left, 0], size: [...shape] });
+}
+
 /** Convolutions as matrix products over windows: nothing is unfolded in memory, the product's tiles read through the window. */
 const convolutions: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b) => {
   if (op === 'Conv2D') {
@@ -61,6 +83,7 @@ const convolutions: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b
   }
   if (op === 'Conv2DBackpropInput') {
     const g = convolutionGeometry(out.shape, inputs.filter.shape, attributes);
+    if (g.strides[0] * g.strides[1] > 1) return [stridedInputGradient(b, inputs.dy, inputs.filter, out.shape, g)];
     const [B, H, W, C] = out.shape, O = inputs.dy.shape[3], K = g.kernel[0] * g.kernel[1] * O;
     const rows = b.reshape(transposedWindows(b, inputs.dy, out.shape, g), [B * H * W, K]);
     const turned = g.kernel[0] * g.kernel[1] === 1 ? inputs.filter : b.one('Reverse', { x: inputs.filter }, { dims: [0, 1] });

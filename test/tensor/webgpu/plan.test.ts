@@ -53,6 +53,13 @@ test('a convolution is a product over windows: none of them lies in memory', (t)
   t.is(plan.kernels[0].operations, 2 * 64 * 6 * 36);
 });
 
+test("the input gradient of a strided convolution multiplies the pixels of dy, not the zeros between them", (t) => {
+  const gradient = (size: number): StepFunction => ({ dy, filter }) => ({ dx: tf.grad((x: Tensor) => tf.conv2d(x as tf.Tensor4D, tf.reshape(filter, [size, size, 4, 6]) as tf.Tensor4D, 2, 'same'))(tf.zeros([1, 8, 8, 4]), dy) });
+  const operations = (size: number): number => planned(gradient(size), { dy: floats(1, 4, 4, 6), filter: floats(size * size * 24) }).kernels.filter(({ kind }) => kind === 'product').reduce((sum, kernel) => sum + kernel.operations, 0);
+  t.is(operations(1), 2 * 16 * 6 * 4, 'one tap for each pixel of dy');
+  t.is(operations(3), 2 * 16 * (4 * 6) * (4 * 4), 'four taps, of which some are 0, for each of four places');
+});
+
 test('operations of a product are counted exactly: 2 P M N K', (t) => {
   t.is(planned(({ a, b }) => ({ y: tf.matMul(a, b) }), { a: floats(2, 7, 5), b: floats(2, 5, 3) }).kernels[0].operations, 2 * 2 * 7 * 3 * 5);
 });
