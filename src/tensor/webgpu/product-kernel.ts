@@ -88,17 +88,18 @@ ${epilogue.lines.join('\n')}`;
   const both = (part: 'places' | 'fetch' | 'put'): string => [...partsA[part], ...partsB[part]].join('\n');
   const heights = t.height / 4, widths = t.width / 4;
   // a thread's rows and columns come in fours that lie apart, so that neighbours read neighbouring vectors
-  const rowOf = (r: number): string => `row0 + ${(r >> 2) * down * 4 + (r & 3)} + y * 4`, columnOf = (c: number): string => `column0 + ${(c >> 2) * across * 4 + (c & 3)} + x * 4`;
+  const rowOf = (r: number): string => `row0 + ${(r >> 2) * down * 4 + (r & 3)} + y * 4`;
   const compute: string[] = [];
   for (let v = 0; v < heights; v++) compute.push(`let x${v} = ${tileA}[inner * ${strideA} + ${v * down} + y];`);
   for (let w = 0; w < widths; w++) compute.push(`let z${w} = ${tileB}[inner * ${strideB} + ${w * across} + x];`);
   for (let r = 0; r < t.height; r++) for (let w = 0; w < widths; w++) compute.push(`c${r}_${w} = fma(vec4f(x${r >> 2}[${r & 3}]), z${w}, c${r}_${w});`);
-  const stores: string[] = [];
-  for (let r = 0; r < t.height; r++) for (let c = 0; c < t.width; c++) {
-    const conditions = [...(M % t.rows ? [`${rowOf(r)} < ${M}`] : []), ...(N % t.columns ? [`${columnOf(c)} < ${N}`] : [])];
-    const store = `store${number}(${BATCH}, ${rowOf(r)}, ${columnOf(c)}, c${r}_${c >> 2}[${c & 3}]);`;
-    stores.push(conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store);
-  }
+  // in a loop, since a driver takes long over a program that holds the epilogue once for every element
+  const stores = Array.from({ length: t.height }, (_, r) => {
+    const conditions = [...(M % t.rows ? [`${rowOf(r)} < ${M}`] : []), ...(N % t.columns ? [`${COLUMN} < ${N}`] : [])];
+    const sum = widths === 1 ? `c${r}_0[c]` : `select(c${r}_0, c${r}_1, c > 3)[c & 3]`;
+    const store = `store${number}(${BATCH}, ${rowOf(r)}, ${COLUMN}, ${sum});`;
+    return `for (var c = 0; c < ${t.width}; c++) { let ${COLUMN} = column0 + ${widths === 1 ? 'c' : `(c >> 2) * ${across * 4} + (c & 3)`} + x * 4; ${conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store} }`;
+  });
   const accumulators = Array.from({ length: t.height }, (_, r) => Array.from({ length: widths }, (_v, w) => `var c${r}_${w} = vec4f();`).join(' ')).join('\n');
   const columnBlocks = Math.ceil(N / t.columns), rowBlocks = Math.ceil(M / t.rows);
   const declarations = `${A.text}
@@ -111,19 +112,20 @@ let column0 = (block % ${columnBlocks}) * ${t.columns}; let row0 = ((block / ${c
 ${accumulators}
 ${both('places')}
 var first = 0;
-${both('fetch')}
 loop {
-${both('put')}
-workgroupBarrier();
-first += ${t.inner};
 if (first < ${K}) {
 ${both('fetch')}
 }
+if (first > 0) {
 for (var inner = 0; inner < ${t.inner}; inner++) {
 ${compute.join('\n')}
 }
-workgroupBarrier();
+}
 if (first >= ${K}) { break; }
+workgroupBarrier();
+${both('put')}
+workgroupBarrier();
+first += ${t.inner};
 }
 ${stores.join('\n')}`;
   return { group, declarations, statements, threads, blocks, operations };

@@ -7,6 +7,8 @@ import type { KernelBody, KernelWriter } from './kernel.js';
 const THREADS = 256;
 /** Elements of a sum that a thread loads before it adds the first. */
 const UNROLLED = 4;
+/** Elements from which that is worth a longer program. */
+const MANY = 2 ** 18;
 /** Sums of up to this many elements are taken by one thread. */
 const SHORT = 8;
 
@@ -42,7 +44,7 @@ export function reductionKernel(writer: KernelWriter): KernelBody {
   const names = new Map<Value, string>(), coordinates = reductionCoordinates(geometry);
   const lines: string[] = [];
   let operations = 0;
-  const unrolled = !layout.limits.isSoftware && count >= UNROLLED * lanes ? UNROLLED : 1, rounds = Math.floor(count / (lanes * unrolled));
+  const unrolled = !layout.limits.isSoftware && group.size >= MANY && count >= UNROLLED * lanes ? UNROLLED : 1, rounds = Math.floor(count / (lanes * unrolled));
   /** A loop over the elements of the sum; `body` computes with an emitter and gives what follows once all loads are under way. */
   const pass = (lead: string, body: (emitter: Emitter) => string[]): void => {
     const copies = (n: number, first: string): string[] => {

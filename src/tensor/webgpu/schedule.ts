@@ -62,19 +62,25 @@ export function schedule(fusion: Fusion, limits: PlanLimits, wholeOf: (value: Va
   const way = new Map<Group, number>();
   for (const g of [...groups].reverse()) way.set(g, estimate(fusion, g) + Math.max(0, ...(users.get(g) ?? []).map((u) => way.get(u)!)));
   const shapes = new Map(groups.map((g) => [g, shapeOf(g, limits)]));
-  const largeValues = new Map(groups.map((g) => [g, new Set([...g.members.flatMap((m) => [...fusion.leavesOf(m)].map((leaf) => fusion.baseOf(leaf))), ...g.stores.map(wholeOf)].filter((v: Value) => sizeOf(v.shape) * 4 > SMALL_BYTES))]));
+  const isLarge = (value: Value): boolean => sizeOf(value.shape) * 4 > SMALL_BYTES;
+  /** What a group binds beside the small values: each large value, and each part of one that is read or written on its own. */
+  const bindingsOf = (g: Group): Set<string> => {
+    const leaves = g.members.flatMap((m) => [...fusion.leavesOf(m)]).filter((leaf) => isLarge(fusion.baseOf(leaf))).map((leaf) => `${fusion.baseOf(leaf).id} from ${fusion.offsetOf(leaf)}`);
+    return new Set([...leaves, ...g.stores.filter((v) => isLarge(wholeOf(v))).map((v) => `${v.id} from 0`)]);
+  };
+  const bindings = new Map(groups.map((g) => [g, bindingsOf(g)]));
   const ready = groups.filter((g) => waiting.get(g) === 0);
   const dispatches: Group[][] = [];
   while (ready.length > 0) {
     ready.sort((a, b) => way.get(b)! - way.get(a)! || a.order - b.order);
     const lead = ready[0], { kind, blocks } = shapes.get(lead)!;
-    const stack = [lead], large = new Set(largeValues.get(lead));
+    const stack = [lead], large = new Set(bindings.get(lead));
     let shared = shapes.get(lead)!.sharedBytes, started = blocks;
     /** Products and reductions of one dispatch share the same arrays; kernels that are taken whole have their own. */
     const sharedBytes = (more: { sharedBytes: number }): number => (lead.whole ? shared + more.sharedBytes : Math.max(shared, more.sharedBytes));
     for (const g of ready.slice(1)) {
       if (stack.length === most || started > FEW_BLOCKS) break;
-      const shape = shapes.get(g)!, more = [...largeValues.get(g)!].filter((v) => !large.has(v));
+      const shape = shapes.get(g)!, more = [...bindings.get(g)!].filter((v) => !large.has(v));
       if (shape.kind !== kind || shape.blocks > FEW_BLOCKS || large.size + more.length + 1 > limits.buffers || sharedBytes(shape) > MOST_SHARED) continue;
       stack.push(g);
       for (const v of more) large.add(v);
