@@ -5,7 +5,7 @@ import { sizeOf, type ParameterValues, type Parameters } from '../../src/tensor/
 
 /**
  * The GPU benchmark's detector: a residual backbone, three encoder and three decoder layers, 1.75 M parameters, fixed targets in place of
- * the matching. test/bench/gpu_detr.py has the same in PyTorch.
+ * the matching. test/bench/gpu_workloads.py has the same in PyTorch.
  */
 export const DETR = { batch: 16, image: 128, channels: [32, 64, 128], width: 128, layers: 3, heads: 4, feedForward: 256, queries: 25, classes: 21 } as const;
 const { batch: B, image: S, channels, width: C, layers, heads, feedForward, queries: Q, classes: K } = DETR;
