@@ -2,14 +2,13 @@ import type { Tensor as OnnxRuntimeTensor } from 'onnxruntime-node';
 import type { Tensor } from './tf.js';
 import type { Graph, TensorSpec, TypedArray } from './graph.js';
 import { chooseEngine, type EngineFinding } from './engine.js';
+import { compileGpuStep } from './gpu-step.js';
 import { OnnxProgram, type OnnxOptions } from './onnx-engine.js';
 import { loweredToOnnx } from './onnx-lowering.js';
-import { sizeOf, type ArrayValue, type ParameterValues } from './parameters.js';
+import type { ArrayValue, ParameterValues } from './parameters.js';
+import { INPUT, NEXT, OUTPUT, RESIDENT, STATE, checkShape, elementsOfInput, elementsOfResident } from './step-arrays.js';
+import { currentMember } from './together.js';
 import { trace } from './trace.js';
-import { whileDeviceLasts, type GpuDevice } from './webgpu/adapter.js';
-import type { Placement } from './webgpu/kernel.js';
-import { planGraph } from './webgpu/plan.js';
-import { GpuProgram } from './webgpu/program.js';
 import { isWhole } from './webgpu/whole-kernels.js';
 
 /** Named tensors. */
@@ -54,8 +53,6 @@ export interface CompiledStep {
   dispose(): Promise<void>;
 }
 
-const STATE = 'state/', INPUT = 'input/', RESIDENT = 'resident/', NEXT = 'next/', OUTPUT = 'output/';
-
 const prefixed = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).map(([k, v]) => [prefix + k, v]));
 const withPrefix = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).filter(([k]) => k.startsWith(prefix)).map(([k, v]) => [k.slice(prefix.length), v]));
 
@@ -84,13 +81,14 @@ export const plannedWhole = isWhole;
 
 /**
  * Traces one call of `step` and compiles it: with onnxruntime into one graph, whose state stays in two sets of buffers that change places
- * after every run; with WebGPU into one list of kernels that is replayed on the GPU, where the state stays.
+ * after every run; with WebGPU into one list of kernels that is replayed on the GPU, where the state stays. Equal steps of work that
+ * goes on together ({@link together}) are replayed as one.
  */
 export async function compileStep(step: StateStep, options: CompileOptions): Promise<CompiledStep> {
   const { gpu, runtime } = options.engine ?? (await chooseEngine());
   const started = performance.now();
   const traced = traceStep(step, options, gpu ? plannedWhole : loweredToOnnx);
-  if (gpu) return new GpuCompiledStep(gpu, await whileDeviceLasts(gpu, () => GpuProgram.create(gpu, planGraph(traced, gpu))), traced, options, started);
+  if (gpu) return (await currentMember()?.compile(gpu, traced, options)) ?? (await compileGpuStep(gpu, traced, [options]))[0];
   return new OnnxCompiledStep(await OnnxProgram.create(runtime!, traced, options), options, performance.now() - started);
 }
 
@@ -138,79 +136,4 @@ class OnnxCompiledStep implements CompiledStep {
   dispose(): Promise<void> {
     return this.program.dispose();
   }
-}
-
-class GpuCompiledStep implements CompiledStep {
-  readonly queue = 4;
-  readonly statistics;
-
-  constructor(private readonly gpu: GpuDevice, private readonly program: GpuProgram, private readonly graph: Graph, private readonly options: CompileOptions, started: number) {
-    const { nodes, kernels, buffers } = program.plan;
-    this.statistics = { kernels: nodes, nodes: kernels.length, bytes: buffers.reduce((a, b) => a + b, 0), compileMilliseconds: performance.now() - started };
-    this.writeState(options.state);
-    for (const [name, array] of Object.entries(options.resident ?? {})) {
-      const { buffer, offset } = this.#input(RESIDENT + name), data = elementsOfResident(name, array);
-      for (let at = 0; at < data.length; at += UPLOADED_AT_ONCE) {
-        const part = data.subarray(at, at + UPLOADED_AT_ONCE);
-        program.write({ buffer, offset: offset + at, elements: part.length }, part);
-      }
-    }
-  }
-
-  run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
-    return whileDeviceLasts(this.gpu, () => this.#run(inputs));
-  }
-
-  async #run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
-    this.program.checkDevice();
-    for (const [name, { shape }] of Object.entries(this.options.inputs)) this.program.write(this.#input(INPUT + name), elementsOfInput(name, shape, inputs));
-    const { plan } = this.program;
-    const names = [...plan.outputs.keys()].filter((name) => name.startsWith(OUTPUT));
-    const results = await this.program.read(names.map((name) => ({ place: plan.outputs.get(name)!, dtype: this.graph.outputs.get(name)!.dtype })), (encoder) => {
-      this.program.encode(encoder);
-      for (const [name, place] of plan.outputs) if (name.startsWith(NEXT)) this.program.copy(encoder, place, this.#input(STATE + name.slice(NEXT.length)));
-    });
-    return Object.fromEntries(names.map((name, i) => [name.slice(OUTPUT.length), results[i]]));
-  }
-
-  async readState(): Promise<ParameterValues> {
-    const entries = Object.entries(this.options.state);
-    const values = await whileDeviceLasts(this.gpu, () => this.program.read(entries.map(([name]) => ({ place: this.#input(STATE + name), dtype: 'float32' }))));
-    return Object.fromEntries(entries.map(([name, { shape }], i) => [name, { shape, data: Float32Array.from(values[i] as Float32Array) }]));
-  }
-
-  writeState(values: ParameterValues): void {
-    for (const [name, v] of Object.entries(values)) {
-      checkShape(`state ${name}`, v.shape, this.options.state[name]?.shape);
-      this.program.write(this.#input(STATE + name), v.data);
-    }
-  }
-
-  dispose(): Promise<void> {
-    this.program.dispose();
-    return Promise.resolve();
-  }
-
-  #input(name: string): Placement {
-    return this.program.plan.inputs.get(name)!;
-  }
-}
-
-/** Elements that are handed to the GPU at once: what is handed over is copied before. */
-const UPLOADED_AT_ONCE = 2 ** 24;
-
-function elementsOfResident(name: string, { shape, data }: ResidentArray): TypedArray {
-  if (data.length !== sizeOf(shape)) throw new Error(`resident array ${name} has ${data.length} elements; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
-  return data;
-}
-
-function elementsOfInput(name: string, shape: readonly number[], inputs: Record<string, TypedArray>): TypedArray {
-  const data = inputs[name] as TypedArray | undefined;
-  if (data?.length !== sizeOf(shape)) throw new Error(`input ${name} has ${data ? `${data.length} elements` : 'no value'}; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);
-  return data;
-}
-
-function checkShape(what: string, shape: readonly number[], wanted: readonly number[] | undefined): void {
-  if (!wanted) throw new Error(`${what} is unknown: the step has no such state`);
-  if (shape.length !== wanted.length || shape.some((d, i) => d !== wanted[i])) throw new Error(`${what} has shape [${shape.join(', ')}], expected [${wanted.join(', ')}]`);
 }

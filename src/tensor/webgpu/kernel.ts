@@ -10,7 +10,12 @@ export interface Placement {
   /** In elements of 4 bytes. */
   offset: number;
   elements: number;
+  /** Elements from one replica's copy to the next one's; 0 where all replicas read the same. */
+  stride: number;
 }
+
+/** Where a replica's copy of a value lies. */
+export const placeOf = (place: Placement, replica: number): Placement => ({ ...place, offset: place.offset + replica * place.stride });
 
 /** A part of a buffer that a kernel binds. */
 export interface Binding {
@@ -68,6 +73,8 @@ export interface PlanLimits {
   sharedBytes?: number;
   /** Tiles of all matrix products; left out: by their sizes. */
   tiles?: Tiles;
+  /** Copies of the step that every kernel computes side by side, each on values of its own; left out: 1. */
+  replicas?: number;
   /** Most groups in one dispatch; left out: 8, and 1 on a software adapter, whose compiler takes long over long programs. */
   stacked?: number;
 }
@@ -93,14 +100,16 @@ export class Dispatch {
   /** @param isStack whether several groups share the dispatch */
   constructor(readonly layout: Layout, readonly isStack: boolean) {}
 
+  get replicas(): number { return this.layout.limits.replicas ?? 1; }
+
   /** The binding of a place, and the place's first element there. */
-  bind({ buffer, offset, elements }: Placement, type: string, writes: boolean): { binding: NamedBinding; first: number } {
+  bind({ buffer, offset, elements, stride }: Placement, type: string, writes: boolean): { binding: NamedBinding; first: number } {
     const whole = this.isStack && buffer === SMALL_VALUES;
     const aligned = whole ? 0 : Math.floor((offset * 4) / this.layout.limits.alignment) * this.layout.limits.alignment, first = offset - aligned / 4;
     const bound = whole ? 'u32' : type;
     let binding = this.bindings.find((b) => b.buffer === buffer && b.offset === aligned && b.type === bound);
     if (!binding) this.bindings.push((binding = { buffer, offset: aligned, bytes: 0, writes, name: `b${this.bindings.length}`, type: bound }));
-    binding.bytes = whole ? Infinity : Math.max(binding.bytes, (first + elements) * 4);
+    binding.bytes = whole ? Infinity : Math.max(binding.bytes, (first + (this.replicas - 1) * stride + elements) * 4);
     binding.writes ||= writes;
     return { binding, first };
   }
@@ -128,13 +137,14 @@ export class Dispatch {
       const call = `kernel${k}(block${from > 0 ? ` - ${from}` : ''}, thread);`;
       return bodies.length === 1 ? call : k === bodies.length - 1 ? `else if (block < ${first}) { ${call} }` : `${k > 0 ? 'else ' : ''}if (block < ${first}) { ${call} }`;
     });
-    const code = [...declarations, ...shared, helperFunctions(this.helpers), ...functions, `@compute @workgroup_size(${bodies[0].threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+    const replica = this.replicas > 1 ? ['var<private> replica: i32;'] : [];
+    const code = [...declarations, ...replica, ...shared, helperFunctions(this.helpers), ...functions, `@compute @workgroup_size(${bodies[0].threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
 let block = ${number};
-${bodies.length === 1 && workgroups[1] > 1 ? `if (block >= ${first}) { return; }\n` : ''}${calls.join('\n')}
+${this.replicas > 1 ? 'replica = i32(workgroup.z);\n' : ''}${bodies.length === 1 && workgroups[1] > 1 ? `if (block >= ${first}) { return; }\n` : ''}${calls.join('\n')}
 }`].join('\n');
     return {
       label: bodies.map((b) => labelOf(b.group)).join(' | '), kind: bodies.length === 1 ? bodies[0].group.kind : 'stack', code,
-      bindings: this.bindings.map(({ buffer, offset, bytes, writes }) => ({ buffer, offset, bytes, writes })), workgroups, operations: bodies.reduce((n, b) => n + b.operations, 0),
+      bindings: this.bindings.map(({ buffer, offset, bytes, writes }) => ({ buffer, offset, bytes, writes })), workgroups: [workgroups[0], workgroups[1], this.replicas], operations: this.replicas * bodies.reduce((n, b) => n + b.operations, 0),
     };
   }
 }
@@ -148,8 +158,9 @@ export class KernelWriter {
 
   /** `name[index]` of the place where a value lies, and the type that the buffer is bound as. */
   #access(value: Value, index: Index, emitter: Emitter, writes: boolean): { place: string; type: string } {
-    const { binding, first } = this.dispatch.bind(this.layout.placementOf(value), STORED_TYPE[value.dtype], writes);
-    return { place: `${binding.name}[${emitter.index(plus(index, first))}]`, type: binding.type };
+    const place = this.layout.placementOf(value), { binding, first } = this.dispatch.bind(place, STORED_TYPE[value.dtype], writes);
+    const own = this.dispatch.replicas > 1 && place.stride > 0 ? ` + replica * ${place.stride}` : '';
+    return { place: `${binding.name}[${emitter.index(plus(index, first))}${own}]`, type: binding.type };
   }
 
   /** Positions at which leaves have been read so far. */

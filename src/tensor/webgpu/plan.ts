@@ -39,11 +39,11 @@ class Arena {
   readonly sizes: number[] = [0];
   readonly #free: number[] = [];
 
-  /** A place of its own among the small values. */
-  small(elements: number): Placement {
+  /** First element of a place of its own among the small values. */
+  small(elements: number): number {
     const offset = this.sizes[SMALL_VALUES] / 4;
     this.sizes[SMALL_VALUES] += aligned(elements * 4);
-    return { buffer: SMALL_VALUES, offset, elements };
+    return offset;
   }
 
   /** A buffer of its own, never used for anything else. */
@@ -89,23 +89,27 @@ function copyPassedOn(graph: Graph): Graph {
 
 /**
  * Plans a traced step for WebGPU: primitives, fused groups, memory by lifetime, one program for each kernel.
+ * @param isCommon which inputs all replicas read from one place; constants are common always
  * @throws for a kernel that can't be planned, naming it.
  */
-export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Plan {
+export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS, isCommon: (input: string) => boolean = () => false): Plan {
   const graph = copyPassedOn(assembleConcatenations(toPrimitives(traced)));
   const fusion = new Fusion(graph, limits);
   const arena = new Arena(), places = new Map<Value, Placement>();
   const inputs = new Map<string, Placement>(), constants: Plan['constants'] = [];
-  const own = (value: Value): Placement => {
-    const elements = sizeOf(value.shape), place = isSmall(value) ? arena.small(elements) : { buffer: arena.own(elements * 4), offset: 0, elements };
+  /** A place for every replica's copy of a value, or for the one that all have. */
+  const placed = (value: Value, take: (bytes: number) => number, isShared = false): Placement => {
+    const elements = sizeOf(value.shape), stride = isShared ? 0 : elements, all = isShared ? elements : elements * (limits.replicas ?? 1);
+    const place = isSmall(value) ? { buffer: SMALL_VALUES, offset: arena.small(all), elements, stride } : { buffer: take(all * 4), offset: 0, elements, stride };
     places.set(value, place);
     return place;
   };
-  for (const [name, value] of graph.inputs) inputs.set(name, own(value));
+  const own = (value: Value, isShared = false): Placement => placed(value, (bytes) => arena.own(bytes), isShared);
+  for (const [name, value] of graph.inputs) inputs.set(name, own(value, isCommon(name)));
   const constant = (value: Value): Placement => {
     const known = places.get(value);
     if (known) return known;
-    const place = own(value);
+    const place = own(value, true);
     constants.push({ place, data: elementsOf(value) });
     return place;
   };
@@ -136,9 +140,8 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
       places.set(value, { ...places.get(part.whole)!, offset: places.get(part.whole)!.offset + part.offset, elements: sizeOf(value.shape) });
       return;
     }
-    const elements = sizeOf(value.shape);
-    intermediateBytes += elements * 4;
-    places.set(value, isSmall(value) ? arena.small(elements) : { buffer: outputs.has(value) ? arena.own(elements * 4) : arena.take(elements * 4), offset: 0, elements });
+    intermediateBytes += sizeOf(value.shape) * 4 * (limits.replicas ?? 1);
+    placed(value, (bytes) => (outputs.has(value) ? arena.own(bytes) : arena.take(bytes)));
   };
   const placementOf = (value: Value): Placement => {
     if (value.constant !== undefined) return constant(value);
@@ -146,8 +149,8 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS): Pla
     if (found) return found;
     const base = fusion.baseOf(value);
     if (base === value) throw new Error(`a value of shape [${value.shape.join(', ')}] has no place in memory`);
-    const { buffer, offset } = placementOf(base);
-    return { buffer, offset: offset + fusion.offsetOf(value), elements: sizeOf(value.shape) };
+    const { buffer, offset, stride } = placementOf(base);
+    return { buffer, offset: offset + fusion.offsetOf(value), elements: sizeOf(value.shape), stride };
   };
   const layout: Layout = { fusion, placementOf, limits };
   const kernels = dispatches.map((stack, at) => {

@@ -29,7 +29,7 @@ export const tileBytes = ({ rows, columns, inner }: Tiles): number => inner * (r
 export function tilesOf({ product }: Group, limits: PlanLimits): { tiles: Tiles | undefined; threads: number; blocks: number } {
   const { shape } = product!.outputs[0], [M, N] = shape.slice(-2), P = sizeOf(shape.slice(0, -2));
   if (limits.isSoftware && !limits.tiles) return { tiles: undefined, threads: 256, blocks: Math.ceil((P * M * N) / 256) };
-  const t = limits.tiles ?? tilesFor(P, M, N);
+  const t = limits.tiles ?? tilesFor(P * (limits.replicas ?? 1), M, N);
   return { tiles: t, threads: (t.columns / t.width) * (t.rows / t.height), blocks: Math.ceil(N / t.columns) * Math.ceil(M / t.rows) * P };
 }
 

@@ -27,6 +27,16 @@ for (const [kernel, cases] of Object.entries(kernelCases)) {
   });
 }
 
+const REPLICATED = ['Conv2D', 'Softmax', 'FakeQuantizeActivation', 'LinearAssignmentOfMany', 'GatherV2', 'ConcatV2', 'Concat', 'ArgMin', 'LayerNorm', 'MaxPool'];
+for (const [kernel, cases] of Object.entries(kernelCases).filter(([name]) => REPLICATED.includes(name))) {
+  onDevice(`${kernel}: the third of three replicas computes on its own values`, async (t) => {
+    await Promise.all(Object.entries(cases).slice(0, 3).map(async ([name, c]) => {
+      const f = withGradients(c), inputs = draw(c.inputs);
+      t.is(difference(await computed(gpu!, f, inputs, { limits: { ...gpu!, replicas: 3 } }), eagerly(f, inputs), 2e-5), undefined, name);
+    }));
+  });
+}
+
 /** Products whose sizes are, and are not, multiples of the tiles; transposed, batched, with an epilogue. */
 const g = (...shape: number[]): Comparison['inputs'][string] => ({ shape });
 const tiledProducts: Record<string, Comparison> = {

@@ -1,0 +1,122 @@
+import type { CompileOptions, CompiledStep } from './compile-step.js';
+import type { Graph, TypedArray } from './graph.js';
+import type { ParameterValues } from './parameters.js';
+import { INPUT, NEXT, OUTPUT, RESIDENT, STATE, checkShape, elementsOfInput, elementsOfResident } from './step-arrays.js';
+import { whileDeviceLasts, type GpuDevice } from './webgpu/adapter.js';
+import { placeOf, type Placement } from './webgpu/kernel.js';
+import { planGraph } from './webgpu/plan.js';
+import { GpuProgram } from './webgpu/program.js';
+
+/** Elements that are handed to the GPU at once: what is handed over is copied before. */
+const UPLOADED_AT_ONCE = 2 ** 24;
+
+/** What a run of one replica reads. */
+export interface ReplicaRun {
+  replica: number;
+  inputs: Record<string, TypedArray>;
+}
+
+/** Starts runs of a step, each a replica's, as one replay; gives their outputs in their order. */
+export type RunStarter = (runs: readonly ReplicaRun[]) => Promise<Record<string, TypedArray>[]>;
+
+/**
+ * Compiles a traced step for WebGPU as often as there are options, which differ in nothing but the state: one list of kernels that
+ * computes all these replicas side by side.
+ * @param runnerOf makes what a replica's `run` calls; left out: the run is started at once
+ */
+export async function compileGpuStep(gpu: GpuDevice, traced: Graph, options: readonly CompileOptions[], runnerOf?: (start: RunStarter, replica: number) => (inputs: Record<string, TypedArray>) => Promise<Record<string, TypedArray>>): Promise<GpuReplica[]> {
+  const started = performance.now();
+  const plan = planGraph(traced, { ...gpu, replicas: options.length }, (name) => name.startsWith(RESIDENT));
+  const step = new GpuStep(gpu, await whileDeviceLasts(gpu, () => GpuProgram.create(gpu, plan)), traced, options[0], started);
+  step.replicas = options.length;
+  const start: RunStarter = (runs) => step.run(runs);
+  return options.map(({ state }, replica) => {
+    const made = new GpuReplica(step, replica, runnerOf?.(start, replica) ?? (async (inputs) => (await start([{ replica, inputs }]))[0]));
+    made.writeState(state);
+    return made;
+  });
+}
+
+/** A step on the GPU with the states of all its replicas. */
+class GpuStep {
+  readonly statistics;
+  /** Replicas that are not disposed of. */
+  replicas = 1;
+
+  constructor(private readonly gpu: GpuDevice, readonly program: GpuProgram, private readonly graph: Graph, readonly options: CompileOptions, started: number) {
+    const { nodes, kernels, buffers } = program.plan;
+    for (const [name, array] of Object.entries(options.resident ?? {})) {
+      const place = this.input(RESIDENT + name), data = elementsOfResident(name, array);
+      for (let at = 0; at < data.length; at += UPLOADED_AT_ONCE) {
+        const part = data.subarray(at, at + UPLOADED_AT_ONCE);
+        program.write({ ...place, offset: place.offset + at, elements: part.length }, part);
+      }
+    }
+    this.statistics = { kernels: nodes, nodes: kernels.length, bytes: buffers.reduce((a, b) => a + b, 0), compileMilliseconds: performance.now() - started };
+  }
+
+  input(name: string): Placement {
+    return this.program.plan.inputs.get(name)!;
+  }
+
+  /** Replays the kernels once. Only the states of the replicas that run change: the others' results are not kept. */
+  run(runs: readonly ReplicaRun[]): Promise<Record<string, TypedArray>[]> {
+    return whileDeviceLasts(this.gpu, async () => {
+      this.program.checkDevice();
+      for (const { replica, inputs } of runs) {
+        for (const [name, { shape }] of Object.entries(this.options.inputs)) this.program.write(placeOf(this.input(INPUT + name), replica), elementsOfInput(name, shape, inputs));
+      }
+      const outputs = [...this.program.plan.outputs], read = outputs.filter(([name]) => name.startsWith(OUTPUT)), next = outputs.filter(([name]) => name.startsWith(NEXT));
+      const wanted = runs.flatMap(({ replica }) => read.map(([name, place]) => ({ place: placeOf(place, replica), dtype: this.graph.outputs.get(name)!.dtype })));
+      const results = await this.program.read(wanted, (encoder) => {
+        this.program.encode(encoder);
+        for (const { replica } of runs) for (const [name, place] of next) this.program.copy(encoder, placeOf(place, replica), placeOf(this.input(STATE + name.slice(NEXT.length)), replica));
+      });
+      return runs.map((_, r) => Object.fromEntries(read.map(([name], i) => [name.slice(OUTPUT.length), results[r * read.length + i]])));
+    });
+  }
+
+  async readState(replica: number): Promise<ParameterValues> {
+    const entries = Object.entries(this.options.state);
+    const values = await whileDeviceLasts(this.gpu, () => this.program.read(entries.map(([name]) => ({ place: placeOf(this.input(STATE + name), replica), dtype: 'float32' }))));
+    return Object.fromEntries(entries.map(([name, { shape }], i) => [name, { shape, data: Float32Array.from(values[i] as Float32Array) }]));
+  }
+
+  writeState(replica: number, values: ParameterValues): void {
+    for (const [name, v] of Object.entries(values)) {
+      checkShape(`state ${name}`, v.shape, this.options.state[name]?.shape);
+      this.program.write(placeOf(this.input(STATE + name), replica), v.data);
+    }
+  }
+}
+
+/** One replica of a step on the GPU. */
+export class GpuReplica implements CompiledStep {
+  readonly queue = 4;
+  readonly statistics;
+  #isDisposed = false;
+
+  constructor(private readonly step: GpuStep, readonly replica: number, readonly run: (inputs: Record<string, TypedArray>) => Promise<Record<string, TypedArray>>) {
+    this.statistics = step.statistics;
+  }
+
+  /** The program that all replicas share. */
+  get program(): GpuProgram { return this.step.program; }
+
+  /** Whether this replica takes no more runs. */
+  get isDisposed(): boolean { return this.#isDisposed; }
+
+  readState(): Promise<ParameterValues> {
+    return this.step.readState(this.replica);
+  }
+
+  writeState(values: ParameterValues): void {
+    this.step.writeState(this.replica, values);
+  }
+
+  dispose(): Promise<void> {
+    if (!this.#isDisposed && --this.step.replicas === 0) this.program.dispose();
+    this.#isDisposed = true;
+    return Promise.resolve();
+  }
+}
