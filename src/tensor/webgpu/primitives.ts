@@ -213,6 +213,28 @@ const longSums: RewriteRule = ({ op, inputs: { x }, attributes, outputs: [out] }
   return [b.reshape(b.one(op, { x: partial }, { axis: outer, keepDims: true, partial: true }), out.shape)];
 };
 
+/**
+ * Batch normalization in two sums, one after the other, in place of four: mean and squared deviations of each part of the rows, then those of
+ * all from the parts' (Chan, Golub and LeVeque, 1979), which loses nothing to cancellation.
+ */
+const batchNormalizations: RewriteRule = ({ op, inputs, attributes, outputs }, b) => {
+  if (op !== 'BatchNorm') return undefined;
+  const { x, weight, bias } = inputs, C = x.shape[x.shape.length - 1], rows = sizeOf(x.shape) / C;
+  const threads = Math.min(BUSY_THREADS, (rows * C) / ELEMENTS_OF_A_THREAD), parts = largestDivisor(rows, Math.min(threads / (C * THREADS_OF_A_RESULT), rows / 64));
+  const sum = (v: Value, axis: number): Value => b.one('Sum', { x: v }, { axis: [axis], keepDims: true, partial: true });
+  const scaled = (v: Value, factor: number): Value => b.one('Multiply', { a: v, b: b.uniform(factor, []) });
+  const squared = (v: Value): Value => b.one('Square', { x: v });
+  const grouped = b.reshape(x, [parts, rows / parts, C]);
+  const means = scaled(sum(grouped, 1), parts / rows), deviations = sum(squared(b.one('Sub', { a: grouped, b: means })), 1); // [parts, 1, C]
+  const mean = scaled(sum(means, 0), 1 / parts);
+  const between = scaled(squared(b.one('Sub', { a: means, b: mean })), rows / parts);
+  const variance = scaled(sum(b.one('Add', { a: deviations, b: between }), 0), 1 / rows); // [1, 1, C]
+  const [m, v] = [mean, variance].map((t) => b.reshape(t, [C]));
+  const scale = b.one('Multiply', { a: weight, b: b.one('Rsqrt', { x: b.one('Add', { a: v, b: b.uniform(attributes.epsilon as number, []) }) }) });
+  const y = b.one('Add', { a: b.one('Multiply', { a: b.one('Sub', { a: x, b: m }), b: scale }), b: bias });
+  return [b.reshape(y, outputs[0].shape), m, v];
+};
+
 /** Tiles of a matrix product below which its inner dimension is split, tiles that keep a large GPU busy, and the least inner dimension of a part. */
 const FEW_TILES = 96, MANY_TILES = 264, SHORT_INNER = 128;
 
@@ -235,7 +257,7 @@ const longProducts: RewriteRule = ({ op, inputs, attributes, outputs: [out] }, b
  * `PadV2`, `Concat`, `Reverse`, `GatherV2`, `Window`, `Iota`), reductions and matrix products.
  */
 export function toPrimitives(traced: Graph): Graph {
-  const rules = [convolutions, poolings, composed, ...simplifications];
+  const rules = [convolutions, poolings, batchNormalizations, composed, ...simplifications];
   const plain = rebuild(rebuild(simplify(traced), rules), rules);
   return rebuild(rebuild(plain, [longProducts, ...rules]), [longSums, ...rules]);
 }

@@ -23,8 +23,11 @@ const wholeKernels = new Map<string, WholeKernel>([
   ['LinearAssignmentOfMany', assignmentKernel],
 ]);
 
-/** Whether an operation is planned whole. */
-export const isWhole = (op: string): boolean => wholeKernels.has(op);
+/** Named kernels that primitives.ts writes in another way than their composites do. */
+const REWRITTEN = new Set(['BatchNorm']);
+
+/** Whether an operation is planned whole, or rewritten as one: either way the trace keeps it. */
+export const isWhole = (op: string): boolean => wholeKernels.has(op) || REWRITTEN.has(op);
 
 /** The workgroups of an operation that is planned whole. */
 export const launchOf = (node: Node, limits: PlanLimits): Launch => wholeKernels.get(node.op)!.launch(node, limits);

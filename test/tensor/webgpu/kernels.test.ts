@@ -1,6 +1,7 @@
 /** On the machine's adapter (a software one will do): every kernel's values and gradients, tiled products, reuse of memory. */
 import test from 'ava';
 import { useBackend } from '../../../src/tensor/backend.js';
+import { batchNorm } from '../../../src/tensor/batch-norm.js';
 import { tf, type Tensor } from '../../../src/tensor/tf.js';
 import type { StepFunction } from '../../../src/tensor/trace.js';
 import type { Tiles } from '../../../src/tensor/webgpu/kernel.js';
@@ -34,6 +35,18 @@ for (const [kernel, cases] of Object.entries(kernelCases).filter(([name]) => REP
       const f = withGradients(c), inputs = draw(c.inputs);
       t.is(difference(await computed(gpu!, f, inputs, { limits: { ...gpu!, replicas: 3 } }), eagerly(f, inputs), 2e-5), undefined, name);
     }));
+  });
+}
+
+for (const [name, rows, offset] of [['rows in several parts', 1024, 0], ['a number of rows without divisors', 1013, 0], ['few rows', 6, 0], ['a mean 100 times the deviation', 1024, 100]] as const) {
+  onDevice(`batch normalization: ${name}, values, statistics and gradients`, async (t) => {
+    const inputs = draw({ x: { shape: [rows, 1, 1, 3], draw: (s) => offset + s.normal() }, w: { shape: [3] }, b: { shape: [3] }, dy: { shape: [rows, 1, 1, 3] } });
+    const f: StepFunction = ({ x, w, b, dy }) => {
+      const { y, mean, variance } = batchNorm(x, w, b);
+      const [dx, dw, db] = tf.grads((...of: Tensor[]) => batchNorm(of[0], of[1], of[2]).y)([x, w, b], dy);
+      return { y, mean, variance, dx, dw, db };
+    };
+    t.is(difference(await computed(gpu!, f, inputs), eagerly(f, inputs), offset ? 2e-4 : 2e-5), undefined);
   });
 }
 
