@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import path from 'node:path';
@@ -38,11 +39,23 @@ export async function makeBundle({ output, withCpuEngine, preset, onBegin }: Bun
   refuseUnwritable(output);
   onBegin?.();
   const { parts, packages, notes } = await bundleContents(withCpuEngine, gitCommit());
+  notes.push(...uncommitted());
   const compressed = await compressParts(parts, preset);
   const archive = Buffer.concat(compressed);
   writeFileAtomic(output, archive);
   const sizes = parts.map(({ title, files }, i) => ({ title, files: files.length, bytes: files.reduce((sum, { content }) => sum + content.length, 0), packed: compressed[i].length }));
   return { parts: sizes, packages: packages.length, bytes: archive.length, sha256: sha256(archive), notes };
+}
+
+/** Runs name the commit as theirs: what is packed besides it is said. */
+function uncommitted(): string[] {
+  try {
+    const changes = execFileSync('git', ['status', '--porcelain', '--', 'src', 'data-manifests', 'figures/recorded', 'package.json', 'package-lock.json'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const files = changes.split('\n').filter((line) => line !== '').map((line) => line.slice(3));
+    return files.length === 0 ? [] : [`Changes that are not committed are packed: ${files.slice(0, 3).join(', ')}${files.length > 3 ? ` and ${files.length - 3} more` : ''}`];
+  } catch {
+    return []; // no git, or no repository
+  }
 }
 
 /** Before minutes are spent on it. */
