@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Cell } from '../experiments/cell.js';
 import type { RunSummary } from '../training/run-record.js';
-import type { FromChild, ToChild } from './cell-messages.js';
+import type { CellAnswer, CellNote, FromChild, ToChild } from './cell-messages.js';
 
 /** How a cell ended. `stopped`: by Ctrl-C, with a checkpoint, or before it began. */
 export type CellOutcome = { cell: Cell } & (
@@ -26,6 +26,8 @@ export interface PoolState {
 export interface PoolOptions {
   /** Processes side by side. */
   processes: number;
+  /** Cells that a process performs together, where they differ in nothing but their seed; left out: 1. On a GPU they share their steps. */
+  together?: number;
   /** Steps that a cell takes, about: for its progress. */
   steps(cell: Cell): number;
   /** Command line, for the record. */
@@ -46,55 +48,60 @@ export interface PoolOptions {
 }
 
 /**
- * Performs cells in several processes, each one cell after another. A cell that fails stops no other; one that needs a run which another
+ * Performs cells in several processes, each one cell (or several that go together) after another. A cell that fails stops no other; one that needs a run which another
  * process trains waits and is tried again. An end of this process, however it comes, lets the others stop at a safe point.
  * @returns the cells' outcomes, in the order of the cells
  */
-export async function performCells(cells: readonly Cell[], { processes, steps, command, root, fresh = false, signal, reuse, changed, child = 'src/cli/cell-process.ts', retryAfter = 2000 }: PoolOptions): Promise<CellOutcome[]> {
+export async function performCells(cells: readonly Cell[], { processes, together = 1, steps, command, root, fresh = false, signal, reuse, changed, child = 'src/cli/cell-process.ts', retryAfter = 2000 }: PoolOptions): Promise<CellOutcome[]> {
   const waiting = [...cells], outcomes: CellOutcome[] = [];
   const running = new Map<Cell, number>(), heldUntil = new Map<Cell, number>();
   const isHeld = (cell: Cell): boolean => (heldUntil.get(cell) ?? 0) > performance.now();
   const tell = (ended?: CellOutcome): void => changed?.({ outcomes, running: [...running.values()], held: waiting.filter(isHeld).length, left: waiting.length }, ended);
 
-  /** The next cell to try; a number is the milliseconds to wait for one. */
-  const next = (): Cell | number | undefined => {
+  /** The next cells to try; a number is the milliseconds to wait for one. */
+  const next = (): Cell[] | number | undefined => {
     if (signal?.aborted || waiting.length === 0) return undefined;
-    const index = waiting.findIndex((cell) => !isHeld(cell));
-    return index >= 0 ? waiting.splice(index, 1)[0] : Math.max(1, Math.min(...waiting.map((cell) => heldUntil.get(cell) ?? 0)) - performance.now());
+    const free = waiting.filter((cell) => !isHeld(cell));
+    if (free.length === 0) return Math.max(1, Math.min(...waiting.map((cell) => heldUntil.get(cell) ?? 0)) - performance.now());
+    const chosen = free.filter((cell) => likeness(cell) === likeness(free[0])).slice(0, together);
+    for (const cell of chosen) waiting.splice(waiting.indexOf(cell), 1);
+    return chosen;
+  };
+  /** What becomes of a cell after a process's answer. */
+  const conclude = (cell: Cell, answer: CellAnswer, seconds: number): void => {
+    running.delete(cell);
+    if (answer.kind === 'held') {
+      heldUntil.set(cell, performance.now() + retryAfter);
+      const after = waiting.findIndex((other) => cells.indexOf(other) > cells.indexOf(cell));
+      waiting.splice(after < 0 ? waiting.length : after, 0, cell);
+      tell();
+      return;
+    }
+    const outcome: CellOutcome = answer.kind === 'finished' ? { cell, state: 'finished', reused: answer.reused, folder: answer.folder, summary: answer.summary, seconds }
+      : answer.kind === 'failed' ? { cell, state: 'failed', message: answer.message } : { cell, state: 'stopped' };
+    outcomes.push(outcome);
+    tell(outcome);
   };
   const work = async (): Promise<void> => {
     let worker: CellWorker | undefined;
     try {
-      for (let cell = next(); cell !== undefined; cell = next()) {
-        if (typeof cell === 'number') {
-          await pause(cell, signal);
+      for (let chosen = next(); chosen !== undefined; chosen = next()) {
+        if (typeof chosen === 'number') {
+          await pause(chosen, signal);
           continue;
         }
-        const here = cell, begun = performance.now();
+        const here = chosen, begun = performance.now();
         worker = worker?.isAlive() ? worker : startWorker(child);
-        running.set(here, 0);
+        for (const cell of here) running.set(cell, 0);
         tell();
-        const answer = await worker.perform({ kind: 'perform', cell: here, steps: steps(here), command, root, fresh }, signal, (note) => {
+        await worker.perform({ kind: 'perform', cells: here, steps: here.map(steps), command, root, fresh }, signal, (k, note) => {
           if (note.kind === 'reuse') {
             reuse?.(note.text);
             return;
           }
-          running.set(here, note.fraction);
+          running.set(here[k], note.fraction);
           tell();
-        });
-        running.delete(here);
-        if (answer.kind === 'held') {
-          heldUntil.set(here, performance.now() + retryAfter);
-          const after = waiting.findIndex((cell) => cells.indexOf(cell) > cells.indexOf(here));
-          waiting.splice(after < 0 ? waiting.length : after, 0, here);
-          tell();
-          continue;
-        }
-        const seconds = (performance.now() - begun) / 1000;
-        const outcome: CellOutcome = answer.kind === 'finished' ? { cell: here, state: 'finished', reused: answer.reused, folder: answer.folder, summary: answer.summary, seconds }
-          : answer.kind === 'failed' ? { cell: here, state: 'failed', message: answer.message } : { cell: here, state: 'stopped' };
-        outcomes.push(outcome);
-        tell(outcome);
+        }, (k, answer) => conclude(here[k], answer, (performance.now() - begun) / 1000));
       }
     } finally {
       await worker?.end();
@@ -105,12 +112,13 @@ export async function performCells(cells: readonly Cell[], { processes, steps, c
   return [...outcomes].sort((a, b) => cells.indexOf(a.cell) - cells.indexOf(b.cell));
 }
 
-type Note = Extract<FromChild, { kind: 'progress' | 'reuse' }>;
-type LastAnswer = Exclude<FromChild, Note>;
+/** Equal for cells that differ in their seed alone. */
+const likeness = (cell: Cell): string => JSON.stringify({ ...cell, seed: 0 });
 
 interface CellWorker {
   isAlive(): boolean;
-  perform(order: ToChild, signal: AbortSignal | undefined, hear: (note: Note) => void): Promise<LastAnswer>;
+  /** Hears of each cell, by its number, what is said while it is performed, and how it ended; ends when all have. */
+  perform(order: Extract<ToChild, { kind: 'perform' }>, signal: AbortSignal | undefined, heard: (cell: number, note: CellNote) => void, ended: (cell: number, answer: CellAnswer) => void): Promise<void>;
   /** Waits for its end. */
   end(): Promise<void>;
 }
@@ -138,16 +146,21 @@ function startWorker(file: string): CellWorker {
   const send = (message: ToChild): void => void (child.connected && child.send(message, () => {}));
   return {
     isAlive: () => ended === undefined && child.connected,
-    perform: (order, signal, heard) => new Promise((resolve) => {
+    perform: (order, signal, heard, concluded) => new Promise((resolve) => {
+      const open = new Set(order.cells.keys());
       const stop = (): void => send({ kind: 'stop' });
-      const settle = (answer: LastAnswer): void => {
-        child.off('message', hear);
-        signal?.removeEventListener('abort', stop);
-        resolve(answer);
+      const conclude = (cell: number, answer: CellAnswer): void => {
+        if (!open.delete(cell)) return;
+        if (open.size === 0) {
+          child.off('message', hear);
+          signal?.removeEventListener('abort', stop);
+        }
+        concluded(cell, answer);
+        if (open.size === 0) resolve();
       };
-      const hear = (message: FromChild): void => (message.kind === 'progress' || message.kind === 'reuse' ? heard(message) : settle(message));
+      const hear = ({ cell, ...message }: FromChild): void => (message.kind === 'progress' || message.kind === 'reuse' ? heard(cell, message) : conclude(cell, message));
       child.on('message', hear);
-      void closed.then(() => settle(signal?.aborted ? { kind: 'stopped' } : { kind: 'failed', message: `its process ended (${ended})${lastLine(errors)}` }));
+      void closed.then(() => [...open].forEach((cell) => conclude(cell, signal?.aborted ? { kind: 'stopped' } : { kind: 'failed', message: `its process ended (${ended})${lastLine(errors)}` })));
       signal?.addEventListener('abort', stop);
       send(order);
       if (signal?.aborted) stop();

@@ -13,10 +13,11 @@ import { cellsNamed, variedCells } from '../experiments/varied-cells.js';
 import { UserError } from '../errors.js';
 import { POLICY_PRESETS, type PolicyPreset } from '../models/quantization-policy.js';
 import { FAMILIES, type Family, type ModelScale } from '../models/settings.js';
+import { chooseEngine } from '../tensor/engine.js';
 import { parseAssignments } from '../training/settings.js';
 import { parseDistillation } from '../distillation/settings.js';
 import { parseBitsOption } from './bits-option.js';
-import { counted, performGrid } from './perform-grid.js';
+import { counted, performGrid, sharingText, type GridSharing } from './perform-grid.js';
 import { formatDuration } from './progress.js';
 
 interface ExperimentCommandOptions {
@@ -32,6 +33,7 @@ interface ExperimentCommandOptions {
   teacher?: string;
   only?: string[];
   processes?: string;
+  together?: string;
   runs: string;
   out: string;
   fresh?: boolean;
@@ -56,7 +58,8 @@ export function experimentCommand(program: Command): void {
     .addOption(new Option('--policy <policy>', "which modules are quantized, and where DA is: as the paper says, or as its released code has them").choices(POLICY_PRESETS).default('paper'))
     .option('--teacher <weights>', "the teacher of all cells that have one: 'shipped', 'own' (the student's real-valued weights), a run's id or a .safetensors file")
     .option('--only <text...>', 'only cells whose name contains a text, or is it, e.g. --only 2-2-8')
-    .option('--processes <count>', 'processes side by side, one thread each; default: the cores of this machine')
+    .option('--processes <count>', 'processes side by side, one thread each; default: the cores of this machine, 2 where a GPU computes')
+    .option('--together <count>', 'cells that differ in the seed alone and that a process trains as one, each step of theirs in one replay on a GPU; default: all seeds where a GPU computes, else 1')
     .option('--runs <folder>', 'where run folders go', '.runs')
     .option('--out <folder>', 'where figures go', 'figures')
     .option('--fresh', 'train again what is there already')
@@ -71,15 +74,27 @@ export function experimentCommand(program: Command): void {
 
 async function performExperiment(experiment: Experiment, options: ExperimentCommandOptions): Promise<void> {
   const cells = chosenCells(experiment, options);
-  const processes = Math.min(cells.length, options.processes === undefined ? availableParallelism() : wholeNumber('--processes', options.processes));
+  const sharing = await sharingOf(options);
   checkWeights(cells, options.runs);
   if (options.dryRun) {
-    console.log(plan(experiment, options, cells, processes));
+    console.log(plan(experiment, options, cells, sharing));
     return;
   }
   console.log(`${experiment.answers}.`);
-  await performGrid(experiment, cells, { processes, command: commandLine(experiment, options), runs: options.runs, out: options.out, fresh: options.fresh });
+  await performGrid(experiment, cells, { ...sharing, command: commandLine(experiment, options), runs: options.runs, out: options.out, fresh: options.fresh });
 }
+
+/** How many processes perform cells, and how many cells each trains as one: on a GPU, where processes take turns, a second one has work while the first evaluates. */
+async function sharingOf({ processes, together, seeds }: ExperimentCommandOptions): Promise<GridSharing> {
+  const hasGpu = (await chooseEngine()).gpu !== undefined;
+  return {
+    processes: processes === undefined ? (hasGpu ? 2 : availableParallelism()) : wholeNumber('--processes', processes),
+    together: together === undefined ? (hasGpu ? Math.min(MOST_TOGETHER, wholeNumber('--seeds', seeds)) : 1) : wholeNumber('--together', together),
+  };
+}
+
+/** Seeds that are trained as one where nothing else is said: each takes its part of the GPU's memory. */
+const MOST_TOGETHER = 5;
 
 /** The cells that the command line asks for. @throws UserError for options that contradict the experiment */
 function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, policy, teacher, only }: ExperimentCommandOptions): Cell[] {
@@ -123,7 +138,7 @@ function list(): string {
   ].join('\n');
 }
 
-function plan(experiment: Experiment, options: ExperimentCommandOptions, cells: readonly Cell[], processes: number): string {
+function plan(experiment: Experiment, options: ExperimentCommandOptions, cells: readonly Cell[], sharing: GridSharing): string {
   const { protocol, measured, smoke } = experiment;
   const times = measured.filter(({ scale }) => scale === options.scale).map(({ cells: count, seconds, where }) => `${counted(count, 'cell')} took ${formatDuration(seconds)} (${where})`);
   const settings = Object.entries(stageSettings(cells[0])).filter(([key]) => key !== 'seed' && key !== 'scale');
@@ -131,7 +146,7 @@ function plan(experiment: Experiment, options: ExperimentCommandOptions, cells: 
     `${experiment.answers}.`,
     ...protocol.map((line) => `* ${line}`),
     ...(options.scale === 'smoke' ? [`* smoke: ${smoke}.`] : saysDepartures(protocol, cells) ? [] : [`* ${departureText(cells)}`]),
-    `${commandLine(experiment, options)}: ${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side, one thread each:`,
+    `${commandLine(experiment, options)}: ${sharingText(cells.length, sharing)}, one thread each:`,
     cellPlan(cells),
     'Settings of each stage:',
     ...settings.map(([key, value]) => `  ${key.padEnd(20)}${value}`),

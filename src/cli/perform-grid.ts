@@ -14,10 +14,16 @@ import { interruptible } from './interrupt.js';
 import { formatDuration } from './progress.js';
 import { percent } from './run-listener.js';
 
-/** How a grid is performed. */
-export interface GridCommand {
-  /** Processes side by side. */
+/** How many cells are performed at a time. */
+export interface GridSharing {
+  /** Processes side by side; there are no more of them than cells. */
   processes: number;
+  /** Cells that a process trains as one, where they differ in the seed alone; left out: 1. */
+  together?: number;
+}
+
+/** How a grid is performed. */
+export interface GridCommand extends GridSharing {
   /** The command line without what is of this machine, for the record and for repeating one cell. */
   command: string;
   /** Folder of the runs. */
@@ -32,18 +38,22 @@ export interface GridCommand {
 /** `2 cells`, `1 cell`. */
 export const counted = (n: number, what: string, many = `${what}s`): string => `${n} ${n === 1 ? what : many}`;
 
+/** `9 cells, 2 processes side by side, up to 3 seeds as one`. */
+export const sharingText = (cells: number, { processes, together = 1 }: GridSharing): string =>
+  `${counted(cells, 'cell')}, ${counted(Math.min(processes, cells), 'process', 'processes')} side by side${together > 1 ? `, up to ${together} seeds as one` : ''}`;
+
 /**
  * Performs an experiment's cells side by side and tells on the terminal how it goes: each cell's end, the table, the figures that were redrawn,
  * what failed and how to repeat it. The process's exit code is 1 where a cell failed, 130 where one was stopped.
  * @returns the figures' files; empty where no cell is finished
  */
-export async function performGrid(experiment: Experiment, cells: readonly Cell[], { processes, command, runs: root, out, fresh, tellsReuse = false }: GridCommand): Promise<string[]> {
+export async function performGrid(experiment: Experiment, cells: readonly Cell[], { processes, together, command, runs: root, out, fresh, tellsReuse = false }: GridCommand): Promise<string[]> {
   const begun = performance.now(), progress = new GridProgress(experiment.name);
-  console.log(`${counted(cells.length, 'cell')}, ${counted(processes, 'process', 'processes')} side by side. Ctrl-C is safe at any moment: the same command goes on from there.`);
+  console.log(`${sharingText(cells.length, { processes, together })}. Ctrl-C is safe at any moment: the same command goes on from there.`);
   const told = new Set<string>();
   const outcomes = await interruptible(
     (signal) => performCells(cells, {
-      processes, command, root, fresh, signal, steps: expectedSteps,
+      processes, together, command, root, fresh, signal, steps: expectedSteps,
       reuse: (text) => {
         if (!tellsReuse || told.has(text)) return;
         told.add(text); // cells share runs

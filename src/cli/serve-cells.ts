@@ -2,8 +2,9 @@ import type { Cell } from '../experiments/cell.js';
 import type { PerformCellOptions } from '../experiments/perform-cell.js';
 import type { FinishedRun } from '../experiments/run.js';
 import { messageOf, UserError } from '../errors.js';
+import { together } from '../tensor/together.js';
 import { RunHeld } from '../training/run-lock.js';
-import type { FromChild, ToChild } from './cell-messages.js';
+import type { CellAnswer, CellNote, FromChild, ToChild } from './cell-messages.js';
 
 /** Performs a cell: `performCell`, or a stand-in in tests. */
 export type CellPerformer = (cell: Cell, options: PerformCellOptions) => Promise<Pick<FinishedRun, 'reused' | 'folder' | 'summary'>>;
@@ -12,8 +13,8 @@ export type CellPerformer = (cell: Cell, options: PerformCellOptions) => Promise
 const INTERVAL = 250;
 
 /**
- * Performs the cells that the parent process sends, one after another and each on one thread, until it disconnects. `stop`, or the
- * parent's end, stops the cell under way at its next safe point. Ctrl-C, which a terminal sends to all processes, is the parent's business.
+ * Performs the cells that the parent process sends, those of one message together, each on one thread, until it disconnects. `stop`, or the
+ * parent's end, stops the cells under way at their next safe point. Ctrl-C, which a terminal sends to all processes, is the parent's business.
  */
 export function serveCells(perform: CellPerformer): void {
   const controller = new AbortController();
@@ -31,24 +32,23 @@ export function serveCells(perform: CellPerformer): void {
       return;
     }
     isBusy = true;
-    void answer(perform, message, controller.signal, send).then((last) => {
+    void together(message.cells.map((_, cell) => async () => send({ cell, ...(await answer(perform, message, cell, controller.signal, (note) => send({ cell, ...note }))) }))).then(() => {
       isBusy = false;
-      send(last);
       if (!process.connected) process.exit(0);
     });
   });
 }
 
-async function answer(perform: CellPerformer, { cell, steps: expected, command, root, fresh }: Extract<ToChild, { kind: 'perform' }>, signal: AbortSignal, send: (message: FromChild) => void): Promise<FromChild> {
+async function answer(perform: CellPerformer, { cells, steps: expected, command, root, fresh }: Extract<ToChild, { kind: 'perform' }>, cell: number, signal: AbortSignal, tell: (note: CellNote) => void): Promise<CellAnswer> {
   let steps = 0, told = 0;
   try {
     const step = (): void => {
       steps++;
       if (performance.now() - told < INTERVAL) return;
       told = performance.now();
-      send({ kind: 'progress', fraction: Math.min(1, steps / expected) });
+      tell({ kind: 'progress', fraction: Math.min(1, steps / expected[cell]) });
     };
-    const { reused, folder, summary } = await perform(cell, { command, root, fresh, signal, threads: 1, listen: (name) => ({ step, reuse: (reason) => send({ kind: 'reuse', text: `${name}: ${reason}` }) }) });
+    const { reused, folder, summary } = await perform(cells[cell], { command, root, fresh, signal, threads: 1, listen: (name) => ({ step, reuse: (reason) => tell({ kind: 'reuse', text: `${name}: ${reason}` }) }) });
     return { kind: 'finished', reused, folder, summary };
   } catch (error) {
     if (error instanceof Error && error.name === 'TrainingInterrupted') return { kind: 'stopped' };

@@ -91,3 +91,19 @@ test.serial('where the pool is killed, its processes stop at a safe point and en
   for (let tries = 0; tries < 100 && isAlive(); tries++) await wait(50);
   t.false(isAlive());
 });
+
+test.serial('cells that differ in the seed alone go to one process at a time, as many as are asked for; the others take their turn', async (t) => {
+  const root = newFolder(), [first, second] = cellsThat('trains', 2);
+  const cells = [{ ...first, seed: 0 }, { ...second, seed: 0 }, { ...first, seed: 1 }, { ...first, seed: 2 }, { ...second, seed: 1 }];
+  const most: number[] = [];
+  const outcomes = await perform(cells, { root, processes: 1, together: 2, changed: ({ running }) => most.push(running.length) });
+  t.deepEqual(outcomes.map(({ cell, state }) => [cell, state]), cells.map((cell) => [cell, 'finished']));
+  t.deepEqual(logOf(root).map(([, text]) => text), [cells[0], cells[2], cells[1], cells[4], cells[3]].map((cell) => `${cellName(cell)} threads 1`));
+  t.is(Math.max(...most), 2);
+});
+
+test.serial('of cells that go together one may fail or wait for a run that another holds', async (t) => {
+  const [failing] = cellsThat('fails', 1), [sharing] = cellsThat('shares', 1);
+  const outcomes = await perform([0, 1, 2].flatMap((seed) => [{ ...failing, seed }, { ...sharing, seed }]), { processes: 1, together: 3 });
+  t.deepEqual(outcomes.map(({ state }) => state), ['failed', 'finished', 'finished', 'finished', 'finished', 'finished']);
+});
