@@ -3,10 +3,11 @@ import type { DetectorOutput } from '../models/detector-output.js';
 import type { Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import { coAttentionLoss } from './distillation-loss.js';
+import type { QueryMatching } from './foreground-query-matching.js';
 import { matchQueries, type DetectionMatcher } from './query-matching.js';
 import type { DistillationSettings } from './settings.js';
 
-/** The distillation's part of a step. All scalars. */
+/** The distillation's part of a step: scalars, and the matching that they come from. */
 export interface Distillation {
   /** lambda L_DRD: what Eq. 2.38 adds to L_GT. */
   loss: Tensor;
@@ -16,6 +17,8 @@ export interface Distillation {
   keptShare: Tensor;
   /** Their number. */
   pairs: Tensor;
+  /** Which queries learn, and from which of the teacher's. */
+  matching: QueryMatching;
 }
 
 /** What the distillation of a step depends on besides the two outputs. */
@@ -37,5 +40,5 @@ export function distillationLoss(student: DetectorOutput, teacher: DetectorOutpu
   const matching = matchQueries(student, teacher, targets, settings, matcher);
   const distance = coAttentionLoss(student.coAttention, teacher.coAttention, matching, settings, parameters);
   const weighted = tf.mul(distance, settings.lambda);
-  return { loss: factor ? tf.mul(weighted, factor) : weighted, distance, keptShare: tf.mean(matching.kept), pairs: tf.sum(matching.kept) };
+  return { loss: factor ? tf.mul(weighted, factor) : weighted, distance, keptShare: tf.mean(matching.kept), pairs: tf.sum(matching.kept), matching };
 }

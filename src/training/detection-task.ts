@@ -2,7 +2,8 @@ import { UserError } from '../errors.js';
 import { batchAt, OBJECTS_PER_IMAGE, stepsPerEpoch } from '../data/batches.js';
 import type { DetectionDataset } from '../data/dataset.js';
 import { detectionLoss, detectionMatcher } from '../detection/detection-loss.js';
-import { distillationLoss } from '../distillation/distill.js';
+import type { SetLoss } from '../detection/set-criterion.js';
+import { distillationLoss, type Distillation as DistillationTerm } from '../distillation/distill.js';
 import { lambdaFactor, type DistillationSettings } from '../distillation/settings.js';
 import { checkTeacher } from '../distillation/teacher.js';
 import { detector, detectorFromFeatures, type DetectorOutput } from '../models/detector.js';
@@ -52,7 +53,19 @@ export interface DetectionTaskOptions {
 export type ObjectiveOptions = Pick<DetectionTaskOptions, 'batchStatistics' | 'distillation'> & {
   /** Whether batches hold `features` in place of `images`. */
   fromFeatures?: boolean;
+  /** Is shown what the loss of a batch is made of, for outputs beside it: what is decided in a step, say. */
+  look?(parts: LossParts): void;
 };
+
+/** What the loss of a batch is made of. */
+export interface LossParts {
+  student: DetectorOutput;
+  /** L_GT, its matching included. */
+  detection: SetLoss;
+  /** The teacher's output, and the distillation's part. */
+  taught?: DetectorOutput;
+  distillation?: DistillationTerm;
+}
 
 /** A model on a batch: on its features where it has some, else on its images. */
 function run(parameters: Parameters, batch: Record<string, Tensor>, features: string | undefined, model: DetectorSettings, quantization: Quantization, options: ForwardOptions): DetectorOutput {
@@ -64,18 +77,22 @@ function run(parameters: Parameters, batch: Record<string, Tensor>, features: st
  * L_GT; with a teacher also L_GT (`detection`), L_DRD (`distillation`), lambda L_DRD / L_GT (`distillationRatio`), and the share of queries
  * that learn (`keptShare`). The batch's `lambdaFactor` is the part of lambda that acts in this step.
  */
-export function detectionObjective(model: DetectorSettings, quantization: Quantization, { batchStatistics, distillation, fromFeatures = false }: ObjectiveOptions): ObjectiveFunction {
+export function detectionObjective(model: DetectorSettings, quantization: Quantization, { batchStatistics, distillation, fromFeatures = false, look }: ObjectiveOptions): ObjectiveFunction {
   return (parameters, batch) => {
     const { labels, boxes } = batch, targets = { labels, boxes };
     const student = run(parameters, batch, fromFeatures ? 'features' : undefined, model, quantization, { batchStatistics });
     const detection = detectionLoss(model.family, student.logits, student.boxes, targets);
     const last = (t: Tensor): Tensor => tf.reshape(tf.slice(t, [t.shape[0] - 1], [1]), []);
     const logged = { classification: last(detection.classification), l1: last(detection.l1), giou: last(detection.giou) };
-    if (!distillation) return { loss: detection.total, logged, buffers: student.statistics };
+    if (!distillation) {
+      look?.({ student, detection });
+      return { loss: detection.total, logged, buffers: student.statistics };
+    }
     const { settings, teacher } = distillation;
     const teacherFeatures = fromFeatures ? (teacher.features ? 'teacherFeatures' : 'features') : undefined;
     const taught = run(toTensors(teacher.parameters), batch, teacherFeatures, teacher.model, realValued, {});
-    const { loss, distance, keptShare } = distillationLoss(student, taught, targets, settings, parameters, { factor: batch.lambdaFactor, matcher: detectionMatcher(model.family) });
+    const term = distillationLoss(student, taught, targets, settings, parameters, { factor: batch.lambdaFactor, matcher: detectionMatcher(model.family) }), { loss, distance, keptShare } = term;
+    look?.({ student, detection, taught, distillation: term });
     return {
       loss: tf.add(detection.total, loss),
       logged: { ...logged, detection: detection.total, distillation: distance, distillationRatio: tf.div(loss, detection.total), keptShare },

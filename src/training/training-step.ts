@@ -30,23 +30,37 @@ export interface TrainingState {
 const keys = ({ group }: GroupLayout) => ({ parameter: `parameter/${group.name}`, first: `first/${group.name}`, second: `second/${group.name}` });
 const BUFFER = 'buffer/';
 
+/** Parameters and buffers of a compiled state, by name. */
+function unpackedState(layouts: readonly GroupLayout[], state: NamedTensors): { parameters: Parameters; buffers: Parameters } {
+  return {
+    parameters: Object.assign({}, ...layouts.map((layout) => unpackTensors(layout, state[keys(layout).parameter]))) as Parameters,
+    buffers: Object.fromEntries(Object.entries(state).filter(([k]) => k.startsWith(BUFFER)).map(([k, t]) => [k.slice(BUFFER.length), t])),
+  };
+}
+
+/**
+ * Forward, criterion and backward.
+ * @param state as {@link packState} names it; moments are not looked at
+ * @returns what the objective gives, and the gradient of its loss by each trained parameter, in the parameter's shape, before clipping
+ */
+export function differentiate(layouts: readonly GroupLayout[], objective: ObjectiveFunction, state: NamedTensors, inputs: NamedTensors): Objective & { gradients: Parameters } {
+  const { parameters, buffers } = unpackedState(layouts, state), names = Object.keys(parameters);
+  let found: Objective | undefined;
+  const { grads } = tf.valueAndGrads((...tensors: Tensor[]) => {
+    found = objective({ ...buffers, ...Object.fromEntries(names.map((name, i) => [name, tensors[i]])) }, inputs);
+    for (const t of [found.loss, ...Object.values(found.logged), ...Object.values(found.buffers)]) tf.keep(t);
+    return found.loss as tf.Scalar;
+  })(names.map((name) => parameters[name]));
+  return { ...found!, gradients: Object.fromEntries(names.map((name, i) => [name, grads[i]])) };
+}
+
 /**
  * One step of training as a pure function: forward, criterion, backward, clipping by the global norm (over all groups), AdamW.
  * Outputs: `loss`, `gradientNorm` (before clipping) and what the objective logs.
  */
 export function trainingStep(layouts: readonly GroupLayout[], settings: Pick<TrainingSettings, 'clipNorm'>, objective: ObjectiveFunction): StateStep {
   return (state, inputs) => {
-    const buffers = Object.fromEntries(Object.entries(state).filter(([k]) => k.startsWith(BUFFER)).map(([k, t]) => [k.slice(BUFFER.length), t]));
-    const parameters: Parameters = Object.assign({}, ...layouts.map((layout) => unpackTensors(layout, state[keys(layout).parameter])));
-    const names = Object.keys(parameters);
-    let found: Objective | undefined;
-    const { grads } = tf.valueAndGrads((...tensors: Tensor[]) => {
-      found = objective({ ...buffers, ...Object.fromEntries(names.map((name, i) => [name, tensors[i]])) }, inputs);
-      for (const t of [found.loss, ...Object.values(found.logged), ...Object.values(found.buffers)]) tf.keep(t);
-      return found.loss as tf.Scalar;
-    })(names.map((name) => parameters[name]));
-    const { loss, logged, buffers: newBuffers } = found!;
-    const gradients = Object.fromEntries(names.map((name, i) => [name, grads[i]]));
+    const { loss, logged, buffers: newBuffers, gradients } = differentiate(layouts, objective, state, inputs);
     const groups = layouts.map((layout) => {
       const key = keys(layout);
       return { parameter: state[key.parameter], first: state[key.first], second: state[key.second] };

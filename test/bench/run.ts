@@ -5,14 +5,18 @@
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { ModelScale } from '../../src/models/settings.js';
 import { findEngine } from '../../src/tensor/engine.js';
+import { reportAgreement } from './agreement-report.js';
+import { isExplained } from './agreement-statistics.js';
 import { gpuTable, measureGpu } from './gpu.js';
 
 /** One process: milliseconds of each step, and the first five losses. */
 interface Measurement { engine: string; threads: number; milliseconds: number[]; losses: number[]; peakMegabytes: number; residentMegabytes?: number[] }
 interface Contestant { name: string; threads: number; measure: () => Promise<Measurement> }
 interface Options { rounds: number; steps: number; json?: boolean; memory?: boolean; gpu?: boolean }
+interface AgreementFlags { scale: ModelScale; steps: number; states: number; bits: string[]; output?: string }
 
 /** Losses of the first steps on tfjs's eager wasm backend. */
 const EAGER_LOSSES = [4.06798, 4.1178, 3.81204, 3.6914, 3.66846];
@@ -88,6 +92,13 @@ async function memoryOverSteps({ json }: Options): Promise<boolean> {
   return flat;
 }
 
+/** WebGPU against the engine of the processor, in numbers, not in time. */
+async function compareEngines({ scale, steps, states, bits, output }: AgreementFlags): Promise<boolean> {
+  const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+  const found = await reportAgreement({ scale, bits, steps, states, output, tell });
+  return Object.values(found).every((all) => all.every((state) => isExplained(state)));
+}
+
 /** WebGPU beside PyTorch on a graphics card. */
 async function compareOnGpu({ rounds, json }: Options): Promise<boolean> {
   const { gpu, reason } = await findEngine('webgpu');
@@ -113,7 +124,17 @@ await new Command('npm run bench --')
   .option('--memory', 'resident memory over 1,000 steps instead; exit code 1 where it grows')
   .option('--gpu', 'WebGPU on the graphics card instead, beside PyTorch on the same card')
   .option('--json', 'print one JSON object')
-  .action(async (options: Options) => {
+  .option('--agreement', 'loss and gradients on WebGPU against those of the CPU, at states of a training; exit code 1 where more is apart than roundings explain')
+  .addOption(new Option('--scale <scale>', 'with --agreement: size of the detector').choices(['smoke', 'minutes', 'gpu']).default('minutes'))
+  .option('--states <n>', 'with --agreement: states, spread over its steps (--steps, default 600)', count, 200)
+  .option('--bits <bits...>', 'with --agreement: precisions; without rounding, 32-32-32, what is left is the kernels\' own', ['4-4-8', '32-32-32'])
+  .option('--output <file>', 'with --agreement: the numbers of every state, as JSON')
+  .action(async (options: Options & AgreementFlags & { agreement?: boolean }, command: Command) => {
+    if (options.agreement) {
+      const steps = command.getOptionValueSource('steps') === 'default' ? 600 : options.steps;
+      process.exitCode = await compareEngines({ ...options, steps }) ? 0 : 1;
+      return;
+    }
     if (!(await (options.gpu ? compareOnGpu(options) : options.memory ? memoryOverSteps(options) : compare(options)))) process.exitCode = 1;
   })
   .parseAsync();

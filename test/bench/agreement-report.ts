@@ -1,0 +1,36 @@
+import { cpus } from 'node:os';
+import { formatPrecision, REAL } from '../../src/quantizer/precision.js';
+import { UserError } from '../../src/errors.js';
+import { writeFileAtomic } from '../../src/files.js';
+import type { ModelScale } from '../../src/models/settings.js';
+import { chooseEngine, findEngine, type EngineName } from '../../src/tensor/engine.js';
+import { agreementTable, type StateAgreement } from './agreement-statistics.js';
+import { measureAgreement, type AgreementOptions } from './agreement.js';
+
+/** What `npm run bench -- --agreement` is told. */
+export type ReportOptions = Pick<AgreementOptions, 'steps' | 'states' | 'tell' | 'batchSize' | 'model'> & { scale: ModelScale; bits: readonly string[]; output?: string };
+
+const CPU: EngineName = 'onnxruntime-node';
+
+/**
+ * Measures how far WebGPU and the CPU's engine are apart along trainings on the CPU, one for each of `bits`, and prints a table of each. QDETR_ENGINE=webgpu-software
+ * compares a software adapter; the training's own engine is the CPU's whatever it says.
+ * @throws UserError where there is no WebGPU
+ */
+export async function reportAgreement({ scale, bits, steps, states, output, tell, ...more }: ReportOptions): Promise<Record<string, StateAgreement[]>> {
+  const gpu = await findEngine(process.env.QDETR_ENGINE === 'webgpu-software' ? 'webgpu-software' : 'webgpu');
+  if (!gpu.gpu) throw new UserError(`nothing to compare: ${gpu.reason}`);
+  process.env.QDETR_ENGINE = CPU;
+  const cpu = await chooseEngine(), found: Record<string, StateAgreement[]> = {}, started = performance.now();
+  console.log(`Loss and gradients on ${gpu.version} (WebGPU) against ${cpu.name} ${cpu.version} on ${cpus()[0].model.trim()}, at ${Math.min(states, steps)} states of a training of ${steps} steps on the latter: scale ${scale}, DA, FQM and DRD.`);
+  for (const one of bits) {
+    found[one] = await measureAgreement({ scale, bits: one, steps, states, cpu, gpu, tell, ...more });
+    console.log(`\n${agreementTable(one === formatPrecision(REAL) ? `${one} (nothing rounds)` : one, found[one], steps)}`);
+  }
+  const seconds = Math.round((performance.now() - started) / 1000);
+  console.log(`\n${seconds} s`);
+  if (output !== undefined) {
+    writeFileAtomic(output, `${JSON.stringify({ schemaVersion: 1, scale, steps, gpu: gpu.version, cpu: `${cpu.name} ${cpu.version}`, seconds, states: found })}\n`);
+  }
+  return found;
+}
