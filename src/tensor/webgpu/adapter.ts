@@ -31,7 +31,7 @@ let dawn: Promise<{ module: Dawn; gpu: GPU }> | undefined;
  * Dawn's options: robustness off, as all indices are computed by the planner; the features that it counts as experimental; timestamps as
  * they are, which it would round (to 65.5 microseconds on the H100 that it ran on) to keep web pages from measuring others.
  */
-const OPTIONS = [
+export const OPTIONS = [
   'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model,skip_validation,disable_robustness',
   'disable-dawn-features=timestamp_quantization',
 ];

@@ -3,6 +3,7 @@ import { Emitter, helperFunctions } from './emitter.js';
 import type { Fusion } from './fusion.js';
 import { homeOf, isHome, isReduction, type Group } from './group.js';
 import { flatten, plus, type Index } from './index-algebra.js';
+import type { MatrixUnits } from './matrix-units.js';
 
 /** Where a value lies: a buffer of the plan, and its first element there. */
 export interface Placement {
@@ -75,6 +76,10 @@ export interface PlanLimits {
   tiles?: Tiles;
   /** Copies of the step that every kernel computes side by side, each on values of its own; left out: 1. */
   replicas?: number;
+  /** Units for products of f16, which large products then use; left out: all are of f32. */
+  matrixUnits?: MatrixUnits;
+  /** Tiles of all products by matrix units, a subgroup's part as height x width; left out: by their sizes. */
+  matrixTiles?: Tiles;
   /** Most groups in one dispatch; left out: 8, and 1 on a software adapter, whose compiler takes long over long programs. */
   stacked?: number;
 }
@@ -95,6 +100,8 @@ type NamedBinding = Binding & { name: string; type: string };
 export class Dispatch {
   readonly bindings: NamedBinding[] = [];
   readonly helpers = new Set<string>();
+  /** What the program begins with. */
+  readonly directives = new Set<string>();
   readonly #shared = new Map<string, { type: string; length: number }>();
 
   /** @param isStack whether several groups share the dispatch */
@@ -129,16 +136,17 @@ export class Dispatch {
     const declarations = this.bindings.map((b, k) => `@group(0) @binding(${k}) var<storage, ${b.writes ? 'read_write' : 'read'}> ${b.name}: array<${b.type}>;`);
     const { workgroups, number } = workgroupLine(bodies.reduce((n, b) => n + b.blocks, 0));
     const shared = [...this.#shared].map(([name, { type, length }]) => `var<workgroup> ${name}: array<${type}, ${length}>;`);
-    const functions = bodies.map((b, k) => `${b.declarations}\nfn kernel${k}(block: i32, thread: u32) {\n${b.statements}\n}`);
+    const subgroups = this.directives.has('enable subgroups;');
+    const functions = bodies.map((b, k) => `${b.declarations}\nfn kernel${k}(block: i32, thread: u32${subgroups ? ', subgroup: u32' : ''}) {\n${b.statements}\n}`);
     let first = 0;
     const calls = bodies.map((b, k) => {
       const from = first;
       first += b.blocks;
-      const call = `kernel${k}(block${from > 0 ? ` - ${from}` : ''}, thread);`;
+      const call = `kernel${k}(block${from > 0 ? ` - ${from}` : ''}, thread${subgroups ? ', subgroup' : ''});`;
       return bodies.length === 1 ? call : k === bodies.length - 1 ? `else if (block < ${first}) { ${call} }` : `${k > 0 ? 'else ' : ''}if (block < ${first}) { ${call} }`;
     });
     const replica = this.replicas > 1 ? ['var<private> replica: i32;'] : [];
-    const code = [...declarations, ...replica, ...shared, helperFunctions(this.helpers), ...functions, `@compute @workgroup_size(${bodies[0].threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
+    const code = [...this.directives, ...declarations, ...replica, ...shared, helperFunctions(this.helpers), ...functions, `@compute @workgroup_size(${bodies[0].threads}) fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32${subgroups ? ', @builtin(subgroup_id) subgroup: u32' : ''}) {
 let block = ${number};
 ${this.replicas > 1 ? 'replica = i32(workgroup.z);\n' : ''}${bodies.length === 1 && workgroups[1] > 1 ? `if (block >= ${first}) { return; }\n` : ''}${calls.join('\n')}
 }`].join('\n');

@@ -5,6 +5,7 @@ import { ASSEMBLE, assembleConcatenations } from './assemble-concatenations.js';
 import { Fusion } from './fusion.js';
 import { Dispatch, KernelWriter, SMALL_VALUES, type Kernel, type Layout, type Placement, type PlanLimits } from './kernel.js';
 import { mapKernel } from './map-kernel.js';
+import { matrixProduct, matrixProductKernel } from './matrix-product-kernel.js';
 import { toPrimitives } from './primitives.js';
 import { productKernel } from './product-kernel.js';
 import { reductionKernel } from './reduction-kernel.js';
@@ -158,7 +159,7 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS, isCo
     const dispatch = new Dispatch(layout, stack.length > 1);
     const kernel = dispatch.kernel(stack.map((group, k) => {
       const writer = new KernelWriter(dispatch, group, k);
-      return group.whole ? wholeKernel(writer) : group.kind === 'map' ? mapKernel(writer) : group.kind === 'reduction' ? reductionKernel(writer) : productKernel(writer);
+      return group.whole ? wholeKernel(writer) : group.kind === 'map' ? mapKernel(writer) : group.kind === 'reduction' ? reductionKernel(writer) : matrixProduct(group, limits) ? matrixProductKernel(writer) : productKernel(writer);
     }));
     for (const value of dying.get(at) ?? []) {
       const found = places.get(value);

@@ -1,8 +1,7 @@
-import { inputOf, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
-import { BATCH, COLUMN, ROW, homeOf, type Group } from './group.js';
+import { BATCH, COLUMN, ROW, type Group } from './group.js';
 import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
-import { unflatten, variableIndex, type Index } from './index-algebra.js';
+import { INNER, productOperands } from './product-operands.js';
 
 /** Tiles by what they are for; how fast each is on one H100 is in test/bench. */
 const LARGE: Tiles = { rows: 128, columns: 128, inner: 8, height: 8, width: 8 };
@@ -33,30 +32,12 @@ export function tilesOf({ product }: Group, limits: PlanLimits): { tiles: Tiles 
   return { tiles: t, threads: (t.columns / t.width) * (t.rows / t.height), blocks: Math.ceil(N / t.columns) * Math.ceil(M / t.rows) * P };
 }
 
-const INNER = 'k';
-
 /** A kernel for a (batched) matrix product; its operands are read through whatever views lead to them, its epilogue writes the members. */
 export function productKernel(writer: KernelWriter): KernelBody {
   const { group, layout, number } = writer;
-  const node = group.product!, [out] = node.outputs, a = inputOf(node, 'a'), b = inputOf(node, 'b');
-  const [M, N] = out.shape.slice(-2), batch = out.shape.slice(0, -2), P = sizeOf(batch);
-  const transposeA = Boolean(node.attributes.transposeA), transposeB = Boolean(node.attributes.transposeB);
-  const K = transposeA ? a.shape[a.shape.length - 2] : a.shape[a.shape.length - 1];
+  const { P, M, N, K, A, B, epilogue } = productOperands(writer);
   const { tiles, threads, blocks } = tilesOf(group, layout.limits);
-  const p = unflatten(variableIndex(BATCH, P), batch), m = variableIndex(ROW, M), n = variableIndex(COLUMN, N), k = variableIndex(INNER, K);
-  const loader = (name: string, v: Value, outer: Index, swapped: boolean): { text: string; alongInner: boolean } => {
-    const rank = v.shape.length - 2, batches = p.slice(p.length - rank);
-    const emitter = writer.emitter(() => undefined);
-    const outerName = name === 'A' ? ROW : COLUMN;
-    const before = writer.reads.length;
-    const result = emitter.element(v, [...batches, ...(swapped ? [k, outer] : [outer, k])]);
-    const text = `fn load${name}${number}(${BATCH}: i32, ${outerName}: i32, ${INNER}: i32) -> f32 {\n${emitter.lines.join('\n')}\nreturn ${result};\n}`;
-    return { text, alongInner: isContiguous(writer.reads.slice(before), INNER, outerName) };
-  };
-  const A = loader('A', a, m, transposeA), B = loader('B', b, n, !transposeB);
   const operations = 2 * P * M * N * K;
-  const epilogue = writer.emitter((v) => (v === out ? 'sum' : undefined));
-  for (const value of group.stores) writer.write(value, epilogue.element(value, homeOf(group, value)), epilogue);
 
   if (!tiles) {
     const statements = `let element = block * 256 + i32(thread);
@@ -64,7 +45,7 @@ if (element >= ${P * M * N}) { return; }
 let ${COLUMN} = element % ${N}; let ${ROW} = (element / ${N}) % ${M}; let ${BATCH} = element / ${M * N};
 var sum = 0.0f;
 for (var ${INNER} = 0; ${INNER} < ${K}; ${INNER}++) { sum += loadA${number}(${BATCH}, ${ROW}, ${INNER}) * loadB${number}(${BATCH}, ${COLUMN}, ${INNER}); }
-${epilogue.lines.join('\n')}`;
+${epilogue.join('\n')}`;
     return { group, declarations: `${A.text}\n${B.text}`, statements, threads, blocks, operations };
   }
 
@@ -105,7 +86,7 @@ ${epilogue.lines.join('\n')}`;
   const declarations = `${A.text}
 ${B.text}
 fn store${number}(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
-${epilogue.lines.join('\n')}
+${epilogue.join('\n')}
 }`;
   const statements = `let x = i32(thread % ${across}u); let y = i32(thread / ${across}u);
 let column0 = (block % ${columnBlocks}) * ${t.columns}; let row0 = ((block / ${columnBlocks}) % ${rowBlocks}) * ${t.rows}; let ${BATCH} = block / ${columnBlocks * rowBlocks};
@@ -129,10 +110,4 @@ first += ${t.inner};
 }
 ${stores.join('\n')}`;
   return { group, declarations, statements, threads, blocks, operations };
-}
-
-/** Whether neighbouring elements of an operand in memory are neighbours along the sum. */
-function isContiguous(reads: readonly Index[], inner: string, outer: string): boolean {
-  const along = (name: string): boolean => reads.some(({ terms }) => terms.some(({ atom, coefficient }) => coefficient === 1 && new RegExp(`\\b${name}\\b`).test(atom.key)));
-  return along(inner) || !along(outer);
 }

@@ -3,6 +3,7 @@ import type { Value } from '../graph.js';
 import type { Fusion } from './fusion.js';
 import type { Group } from './group.js';
 import type { PlanLimits } from './kernel.js';
+import { matrixProduct } from './matrix-product-kernel.js';
 import { reductionShape } from './reduction-kernel.js';
 import { tileBytes, tilesOf } from './product-kernel.js';
 import { launchOf } from './whole-kernels.js';
@@ -31,6 +32,8 @@ function productOperations({ product }: Group): number {
 
 /** What must be alike in the kernels of one dispatch, and how large they are. */
 function shapeOf(group: Group, limits: PlanLimits): { kind: string; blocks: number; sharedBytes: number } {
+  const matrix = matrixProduct(group, limits);
+  if (matrix) return { kind: `matrix product ${matrix.threads}`, blocks: matrix.blocks, sharedBytes: matrix.sharedBytes };
   if (group.kind === 'product') {
     const { tiles, threads, blocks } = tilesOf(group, limits);
     return { kind: `product ${threads}`, blocks, sharedBytes: tiles ? tileBytes(tiles) : 0 };

@@ -1,0 +1,149 @@
+import { inputOf, type Value } from '../graph.js';
+import { sizeOf } from '../parameters.js';
+import { isElementwise, isView } from './emitter.js';
+import { BATCH, COLUMN, ROW, type Group } from './group.js';
+import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
+import { emulatedFragments, subgroupFragments, type MatrixUnits, type Tile } from './matrix-units.js';
+import { productOperands } from './product-operands.js';
+
+/** Tiles by what they are for; a subgroup computes height x width. */
+const LARGE: Tiles = { rows: 128, columns: 128, inner: 32, height: 32, width: 64 };
+const MEDIUM: Tiles = { rows: 128, columns: 64, inner: 32, height: 32, width: 32 };
+const TALL: Tiles = { rows: 128, columns: 32, inner: 32, height: 32, width: 16 };
+const SQUARE: Tiles = { rows: 64, columns: 64, inner: 32, height: 32, width: 32 };
+const SMALL: Tiles = { rows: 64, columns: 32, inner: 32, height: 32, width: 16 };
+/** Workgroups that keep a large GPU busy. */
+const BUSY = 132;
+
+/** The largest tiles that still give every multiprocessor of a large GPU something to do. */
+export function matrixTilesFor(P: number, M: number, N: number): Tiles {
+  const fitting = N > 64 ? [LARGE, MEDIUM, SQUARE] : N > 32 ? [MEDIUM, SQUARE] : [TALL];
+  return fitting.find((t) => P * Math.ceil(M / t.rows) * Math.ceil(N / t.columns) >= BUSY) ?? SMALL;
+}
+
+/** The least rows, columns and summands, and multiplications, of a product that is worth its conversions. */
+const LEAST_SIDE = 16, LEAST_MULTIPLICATIONS = 2 ** 22;
+
+/**
+ * How a group's product is computed by the matrix units that the plan may use; nothing where it stays a product of f32: without such
+ * units, for small ones, and where an operand is a selection (one-hot: the costs of a matching, the gradient of a gather), whose results are copies.
+ */
+export function matrixProduct({ product }: Group, limits: PlanLimits): { units: MatrixUnits; tiles: Tiles; threads: number; blocks: number; sharedBytes: number } | undefined {
+  const units = limits.matrixUnits;
+  if (!units || !product) return undefined;
+  const a = inputOf(product, 'a'), { shape } = product.outputs[0], [M, N] = shape.slice(-2), P = sizeOf(shape.slice(0, -2));
+  const K = product.attributes.transposeA ? a.shape[a.shape.length - 2] : a.shape[a.shape.length - 1];
+  if (Math.min(M, N, K) < LEAST_SIDE || P * M * N * K < LEAST_MULTIPLICATIONS || product.inputs.some((v) => isSelection(v))) return undefined;
+  const tiles = limits.matrixTiles ?? matrixTilesFor(P * (limits.replicas ?? 1), M, N);
+  const subgroups = (tiles.rows / tiles.height) * (tiles.columns / tiles.width);
+  const sharedBytes = 2 * tileSize(tiles.rows, tiles.inner) + 2 * tileSize(tiles.columns, tiles.inner) + 4 * subgroups * units.rows * (units.columns + PADDING / 2) + 8;
+  return { units, tiles, threads: subgroups * units.threads, blocks: P * Math.ceil(M / tiles.rows) * Math.ceil(N / tiles.columns), sharedBytes };
+}
+
+/** Whether a value is zeros and ones from a comparison for equality, moved and put together in whatever way. */
+function isSelection(value: Value, depth = 6): boolean {
+  const { node } = value;
+  if (!node || depth === 0) return false;
+  if (node.op === 'Equal') return true;
+  return (isElementwise(node.op) || isView(node.op)) && node.inputs.length <= 2 && node.inputs.some((v) => isSelection(v, depth - 1));
+}
+
+/** Elements of f16 by which rows of a tile lie further apart than they are long, so that threads don't wait for one another's banks. */
+const PADDING = 8;
+/** Elements of a tile in shared memory, whichever of its two sides are neighbours there. */
+const tileSize = (outer: number, inner: number): number => Math.max(outer * (inner + PADDING), inner * (outer + PADDING));
+
+/**
+ * A kernel for a (batched) matrix product in f16 with sums of f32, by matrix units. Operands are read as they are by the kernel of f32, and
+ * rounded to f16 on their way into shared memory, after a multiplication by a power of two, one for each operand, that brings the largest
+ * element which the workgroup has seen so far below 2^15: no operand is too large or too small for f16, whatever it is (gradients
+ * are small), only its digits are fewer: 11 bits of those within 2^29 of the largest. When a larger element comes, the sums so far are scaled down. At
+ * the end they are multiplied by what takes the powers back, in f32, and the epilogue writes them.
+ */
+export function matrixProductKernel(writer: KernelWriter): KernelBody {
+  const { group, dispatch, number } = writer;
+  const { units, tiles: t, threads, blocks } = matrixProduct(group, dispatch.layout.limits)!;
+  const { P, M, N, K, A, B, epilogue } = productOperands(writer);
+  const fragments = units.emulated ? emulatedFragments(units) : subgroupFragments(units);
+  for (const directive of fragments.directives) dispatch.directives.add(directive);
+  const across = t.columns / t.width, down = t.height / units.rows, wide = t.width / units.columns;
+
+  /** How an operand gets into its tile, which of its sides are neighbours there, and where its fragments lie. */
+  const operand = (name: 'A' | 'B', size: number, limit: number, origin: string, alongInner: boolean) => {
+    const tile = dispatch.shared(`half${name}`, 'f16', tileSize(size, t.inner)), stride = (alongInner ? t.inner : size) + PADDING;
+    const each = (size * t.inner) / threads, near = alongInner ? t.inner : size;
+    const places: string[] = [], fetch: string[] = [], put: string[] = [];
+    for (let s = 0; s < each; s++) {
+      const at = `(thread + ${s * threads}u)`, outer = `outer${name}${s}`, inner = `inner${name}${s}`, first = `i32(${at} % ${near}u)`, second = `i32(${at} / ${near}u)`;
+      places.push(`let ${outer} = ${alongInner ? second : first}; let ${inner} = ${alongInner ? first : second}; var f${name}${s}: f32;`);
+      const conditions = [...(limit % size ? [`${origin} + ${outer} < ${limit}`] : []), ...(K % t.inner ? [`first + ${inner} < ${K}`] : [])];
+      const load = `f${name}${s} = load${name}${number}(${BATCH}, ${origin} + ${outer}, first + ${inner});`;
+      fetch.push(conditions.length > 0 ? `f${name}${s} = 0.0f; if (${conditions.join(' && ')}) { ${load} }` : load);
+      put.push(`${tile}[${alongInner ? `${outer} * ${stride} + ${inner}` : `${inner} * ${stride} + ${outer}`}] = f16(f${name}${s} * scale${name});`);
+    }
+    const largest = Array.from({ length: each }, (_, s) => `abs(f${name}${s})`).reduce((most, next) => `max(${most}, ${next})`);
+    const fragment = (outer: string, inner: number): Tile => ({ array: tile, first: alongInner ? `(${outer}) * ${stride}u + ${inner}u` : `${inner * stride}u + ${outer}`, stride, byRows: alongInner === (name === 'A') });
+    return { places, fetch: [...fetch, `most${name} = max(most${name}, ${largest});`], put, fragment };
+  };
+  const a = operand('A', t.rows, M, 'row0', A.alongInner), b = operand('B', t.columns, N, 'column0', B.alongInner);
+  const exponents = dispatch.shared('largest', 'atomic<u32>', 2);
+  const stride = units.columns + PADDING / 2, region = units.rows * stride;
+  const sums = dispatch.shared('sums', 'f32', (threads / units.threads) * region);
+
+  const name = (i: number, j: number): string => `c${i}_${j}`;
+  const all = Array.from({ length: down * wide }, (_, f): [i: number, j: number] => [Math.floor(f / wide), f % wide]);
+  const compute = Array.from({ length: t.inner / units.inner }, (_, s) => fragments.multiply(
+    Array.from({ length: down }, (_v, i) => a.fragment(`tileRow + ${i * units.rows}u`, s * units.inner)),
+    Array.from({ length: wide }, (_v, j) => b.fragment(`tileColumn + ${j * units.columns}u`, s * units.inner)), name,
+  )).flat();
+  const conditions = [...(M % t.rows ? [`${ROW} < ${M}`] : []), ...(N % t.columns ? [`${COLUMN} < ${N}`] : [])];
+  const store = `store${number}(${BATCH}, ${ROW}, ${COLUMN}, ${sums}[element] * backA * backB);`;
+  const columnBlocks = Math.ceil(N / t.columns), rowBlocks = Math.ceil(M / t.rows);
+  const declarations = `${A.text}
+${B.text}
+fn store${number}(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
+${epilogue.join('\n')}
+}`;
+  // the epilogue is in a loop over fragments, since a driver takes long over a program that holds it once for each
+  const statements = `${units.emulated ? `let subgroup = thread / ${units.threads}u; let none = thread / ${threads}u;\n` : ''}let lane = thread % ${units.threads}u;
+let tileRow = (subgroup / ${across}u) * ${t.height}u; let tileColumn = (subgroup % ${across}u) * ${t.width}u;
+let column0 = (block % ${columnBlocks}) * ${t.columns}; let row0 = ((block / ${columnBlocks}) % ${rowBlocks}) * ${t.rows}; let ${BATCH} = block / ${columnBlocks * rowBlocks};
+${all.map(([i, j]) => fragments.declare(name(i, j))).join('\n')}
+${[...a.places, ...b.places].join('\n')}
+var mostA = 0.0f; var mostB = 0.0f; var exponentA = 15u; var exponentB = 15u;
+var first = 0;
+loop {
+if (first < ${K}) {
+${[...a.fetch, ...b.fetch].join('\n')}
+}
+if (first > 0) {
+${compute.join('\n')}
+}
+if (first >= ${K}) { break; }
+${fragments.raise(`${exponents}[0]`, 'mostA')}
+${fragments.raise(`${exponents}[1]`, 'mostB')}
+workgroupBarrier();
+let nextA = max(atomicLoad(&${exponents}[0]) >> 23u, 15u); let nextB = max(atomicLoad(&${exponents}[1]) >> 23u, 15u);
+if (nextA + nextB > exponentA + exponentB) {
+let lower = bitcast<f32>((127u - min(nextA + nextB - exponentA - exponentB, 126u)) << 23u);
+${all.map(([i, j]) => fragments.scale(name(i, j), 'lower')).join('\n')}
+}
+exponentA = nextA; exponentB = nextB;
+let scaleA = bitcast<f32>((268u - exponentA) << 23u); let scaleB = bitcast<f32>((268u - exponentB) << 23u);
+${[...a.put, ...b.put].join('\n')}
+workgroupBarrier();
+first += ${t.inner};
+}
+let backA = bitcast<f32>((exponentA - 14u) << 23u); let backB = bitcast<f32>((exponentB - 14u) << 23u);
+for (var f = 0; f < ${all.length}; f++) {
+workgroupBarrier();
+${all.map(([i, j], f) => `${f > 0 ? 'else ' : ''}${f < all.length - 1 || f === 0 ? `if (f == ${f}) ` : ''}{ ${fragments.store(name(i, j), sums, `subgroup * ${region}u`, stride)} }`).join('\n')}
+workgroupBarrier();
+for (var e = 0u; e < ${(units.rows * units.columns) / units.threads}u; e++) {
+let at = e * ${units.threads}u + lane; let element = (thread / ${units.threads}u) * ${region}u + (at / ${units.columns}u) * ${stride}u + at % ${units.columns}u;
+let ${ROW} = row0 + i32(thread / ${units.threads * across}u) * ${t.height} + (f / ${wide}) * ${units.rows} + i32(at / ${units.columns}u); let ${COLUMN} = column0 + i32((thread / ${units.threads}u) % ${across}u) * ${t.width} + (f % ${wide}) * ${units.columns} + i32(at % ${units.columns}u);
+${conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store}
+}
+}`;
+  return { group, declarations, statements, threads, blocks, operations: 2 * P * M * N * K };
+}
