@@ -8,7 +8,7 @@ import { messageOf } from '../errors.js';
 import { BUNDLE_FILE, projectPath } from '../files.js';
 import { useBackend } from '../tensor/backend.js';
 import { compileStep } from '../tensor/compile-step.js';
-import { ENGINES, chooseEngine, findEngine, type EngineFinding } from '../tensor/engine.js';
+import { ENGINES, ON_REQUEST, chooseEngine, findEngine, type EngineFinding } from '../tensor/engine.js';
 import { channelBlock } from '../tensor/onnx-engine.js';
 import { TENSORFLOW_PACKAGES, loadTensorFlow } from '../tensor/tensorflow.js';
 import { tf } from '../tensor/tf.js';
@@ -88,14 +88,14 @@ async function engines(): Promise<Finding[]> {
   const forced = process.env.QDETR_ENGINE;
   const found: Finding[] = [];
   for (const engine of ENGINES) {
-    if (engine === 'webgpu-software' && name !== engine && forced !== engine) {
-      found.push({ name: engine, kind: 'information', ok: true, found: `only where QDETR_ENGINE asks for it: for tests, slower than onnxruntime` });
+    if (engine in ON_REQUEST && name !== engine && forced !== engine) {
+      found.push({ name: engine, kind: 'information', ok: true, found: `only where QDETR_ENGINE asks for it: ${ON_REQUEST[engine]}` });
       continue;
     }
     const finding: EngineFinding = typeof chosen !== 'string' && engine === name ? chosen : await findEngine(engine);
     const why = engine === name ? 'chosen' : forced ? `not chosen: QDETR_ENGINE is ${forced}` : name ? `not chosen: ${name} comes first` : 'not chosen';
     const version = finding.gpu ? finding.gpu.adapter.device || finding.version : finding.version;
-    found.push({ name: engine, kind: 'optional', ok: finding.reason === undefined, found: finding.reason === undefined ? `${version} (${why})` : `${engine === 'webgpu' ? 'not used' : 'does not load'}: ${finding.reason}` });
+    found.push({ name: engine, kind: 'optional', ok: finding.reason === undefined, found: finding.reason === undefined ? `${version} (${why})` : `${engine.startsWith('webgpu') ? 'not used' : 'does not load'}: ${finding.reason}` });
     if (finding.gpu) found.push(...adapterLines(finding.gpu));
   }
   const lines = [...found, { name: 'QDETR_ENGINE', kind: 'information', ok: true, found: forced || 'not set: the first engine that is there is used' } as const];

@@ -3,10 +3,19 @@ import { UserError, messageOf } from '../errors.js';
 import type { OnnxRuntime } from './onnx-engine.js';
 import { openDevice, type GpuDevice } from './webgpu/adapter.js';
 
-/** Engines that compiled steps run on, in the order in which they are tried; `webgpu-software` only when it is asked for. */
-export const ENGINES = ['webgpu', 'onnxruntime-node', 'onnxruntime-web', 'webgpu-software'] as const;
-/** Name of an engine: of its npm package, and `webgpu-software` for WebGPU on an adapter that computes on the processor. */
+/** Engines that compiled steps run on, in the order in which they are tried; the last ones only when they are asked for. */
+export const ENGINES = ['webgpu', 'onnxruntime-node', 'onnxruntime-web', 'webgpu-f16', 'webgpu-software'] as const;
+/**
+ * Name of an engine: of its npm package; `webgpu-f16` for WebGPU with large matrix products in f16, and `webgpu-software` for
+ * WebGPU on an adapter that computes on the processor.
+ */
 export type EngineName = (typeof ENGINES)[number];
+
+/** Engines that no process chooses by itself, and what they are for. */
+export const ON_REQUEST: Readonly<Partial<Record<EngineName, string>>> = {
+  'webgpu-f16': 'large matrix products in f16 with sums of f32, on adapters with subgroup matrices',
+  'webgpu-software': 'for tests, slower than onnxruntime',
+};
 
 /** An engine that was looked for: usable, or the reason why not. */
 export interface EngineFinding {
@@ -25,8 +34,8 @@ export interface EngineFinding {
  */
 export async function findEngine(name: EngineName): Promise<EngineFinding> {
   try {
-    if (name === 'webgpu' || name === 'webgpu-software') {
-      const gpu = await openDevice({ software: name === 'webgpu-software' });
+    if (name === 'webgpu' || name === 'webgpu-f16' || name === 'webgpu-software') {
+      const gpu = await openDevice({ software: name === 'webgpu-software', halfProducts: name === 'webgpu-f16' });
       return { name, gpu, version: gpu.adapter.description || gpu.adapter.device };
     }
     process.env.ORT_DISABLE_TELEMETRY ??= '1'; // since 1.29 onnxruntime's own builds keep an identifier of the machine and send events to Microsoft
@@ -63,7 +72,7 @@ export function chooseEngine(): Promise<EngineFinding> {
 async function choose(wanted: string | undefined): Promise<EngineFinding> {
   if (wanted && !ENGINES.includes(wanted as EngineName)) throw new UserError(`QDETR_ENGINE is '${wanted}', which is no engine: choose ${ENGINES.join(', ')}, or leave it unset`);
   const reasons: string[] = [];
-  for (const name of wanted ? [wanted as EngineName] : ENGINES.slice(0, -1)) {
+  for (const name of wanted ? [wanted as EngineName] : ENGINES.filter((engine) => !(engine in ON_REQUEST))) {
     const found = await findEngine(name);
     if (found.runtime || found.gpu) return found;
     reasons.push(`${name}: ${found.reason}`);

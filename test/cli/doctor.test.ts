@@ -31,7 +31,7 @@ test('exit code 0 and JSON where training can run; 1, and the reason, where it c
   t.is(good.stderr.replace(/^Warning: maxDynamic.*\n/gm, ''), ''); // what Dawn says of itself on a machine with a GPU
   const bad = doctor('cuda');
   t.is(bad.status, 1);
-  t.regex(bad.stdout, /✘ training +QDETR_ENGINE is 'cuda', which is no engine: choose webgpu, onnxruntime-node, onnxruntime-web, webgpu-software, or leave it unset\n/);
+  t.regex(bad.stdout, /✘ training +QDETR_ENGINE is 'cuda', which is no engine: choose webgpu, onnxruntime-node, onnxruntime-web, webgpu-f16, webgpu-software, or leave it unset\n/);
 });
 
 test('WebGPU: the reason why it is not used; where its software adapter is asked for, driver, features and limits', (t) => {

@@ -29,12 +29,18 @@ for (const engine of ['onnxruntime-node', 'onnxruntime-web']) {
 
 test('an engine that there is none of: the message names the variable, its value and the choices', async (t) => {
   const error = await t.throwsAsync(child('cuda'));
-  t.regex(error.message, /QDETR_ENGINE is 'cuda', which is no engine: choose webgpu, onnxruntime-node, onnxruntime-web, webgpu-software, or leave it unset/);
+  t.regex(error.message, /QDETR_ENGINE is 'cuda', which is no engine: choose webgpu, onnxruntime-node, onnxruntime-web, webgpu-f16, webgpu-software, or leave it unset/);
 });
 
 test('an engine that is asked for and not there: the message gives the reason, and no other engine takes its place', async (t) => {
   const error = await t.throwsAsync(childOf({ QDETR_ENGINE: 'webgpu-software', VK_DRIVER_FILES: '/nonexistent', VK_ICD_FILENAMES: '/nonexistent' }));
   t.regex(error.message, /QDETR_ENGINE is 'webgpu-software', which can't be used here \(.*(WebGPU finds no adapter|package webgpu can't be loaded).*\): leave it unset/);
+});
+
+test('products in f16 are used where they are asked for alone; where they can not be, that is said, and no other engine takes their place', async (t) => {
+  const none = { VK_DRIVER_FILES: '/nonexistent', VK_ICD_FILENAMES: '/nonexistent' };
+  const error = await t.throwsAsync(childOf({ QDETR_ENGINE: 'webgpu-f16', ...none }));
+  t.regex(error.message, /QDETR_ENGINE is 'webgpu-f16', which can't be used here \(.+\): leave it unset/);
 });
 
 test('a machine without Vulkan computes with onnxruntime', async (t) => {

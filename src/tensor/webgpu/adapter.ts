@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { UserError, messageOf } from '../../errors.js';
 import type { PlanLimits } from './kernel.js';
+import { matrixUnitsOf } from './matrix-units.js';
 
 /** An adapter: a graphics processor with its driver, or a program that acts as one. */
 export interface AdapterDescription {
@@ -85,19 +86,22 @@ const WANTED_LIMITS = ['maxStorageBufferBindingSize', 'maxBufferSize', 'maxCompu
 /**
  * Opens a device with all that its adapter offers.
  * @param software whether a software adapter will do
- * @throws UserError when there is no adapter, or only a software one that was not asked for.
+ * @param halfProducts whether large matrix products are to be of f16
+ * @throws UserError when there is no adapter, or only a software one that was not asked for, or none that has what products of f16 take.
  */
-export async function openDevice({ software = false }: { software?: boolean } = {}): Promise<GpuDevice> {
+export async function openDevice({ software = false, halfProducts = false }: { software?: boolean; halfProducts?: boolean } = {}): Promise<GpuDevice> {
   if (!software && !mayHaveGraphicsProcessor()) throw new UserError('no graphics processor in /dev (dri, nvidia, dxg); in a container, hand it in (docker run --gpus all)');
   const found = await findAdapter();
   if (!found) throw new UserError('WebGPU finds no adapter: install the graphics card\'s driver and the Vulkan loader (Debian: libvulkan1)');
   const { adapter, description } = found;
   if (description.isSoftware && !software) throw new UserError(`only a software adapter (${description.device || description.description}), slower than onnxruntime: QDETR_ENGINE=webgpu-software uses it`);
+  const units = halfProducts ? matrixUnitsOf(adapter) : undefined;
+  if (typeof units === 'string') throw new UserError(`no products in f16: ${units}`);
   const device = await adapter.requestDevice({
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[],
     requiredLimits: { ...Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])), minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment },
   });
-  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, sharedBytes: device.limits.maxComputeWorkgroupStorageSize, isSoftware: description.isSoftware };
+  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, sharedBytes: device.limits.maxComputeWorkgroupStorageSize, isSoftware: description.isSoftware, matrixUnits: units };
   void device.lost.then(({ message }) => (gpu.lost = message || 'no reason given'));
   return gpu;
 }
