@@ -83,6 +83,12 @@ export async function findAdapter(): Promise<{ adapter: GPUAdapter; description:
 const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-experimental-subgroup-matrix'];
 const WANTED_LIMITS = ['maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 'maxStorageBuffersPerShaderStage'] as const;
 
+/** Threads that a subgroup has at least; undefined where the adapter doesn't say, or they are no power of two. */
+function subgroupThreads(info: GPUAdapterInfo & { subgroupMinSize?: number }): number | undefined {
+  const { subgroupMinSize: least = 0 } = info;
+  return least > 1 && Number.isInteger(Math.log2(least)) ? least : undefined;
+}
+
 /**
  * Opens a device with all that its adapter offers.
  * @param software whether a software adapter will do
@@ -101,7 +107,7 @@ export async function openDevice({ software = false, halfProducts = false }: { s
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[],
     requiredLimits: { ...Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])), minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment },
   });
-  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, sharedBytes: device.limits.maxComputeWorkgroupStorageSize, isSoftware: description.isSoftware, matrixUnits: units };
+  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, sharedBytes: device.limits.maxComputeWorkgroupStorageSize, isSoftware: description.isSoftware, matrixUnits: units, subgroup: device.features.has('subgroups') ? subgroupThreads(adapter.info) : undefined };
   void device.lost.then(({ message }) => (gpu.lost = message || 'no reason given'));
   return gpu;
 }

@@ -72,6 +72,8 @@ export interface PlanLimits {
   isSoftware?: boolean;
   /** Workgroup memory that one kernel may have, in bytes; left out: the 16384 of every device. */
   sharedBytes?: number;
+  /** Threads that a subgroup has at least; left out: the device has no subgroups. */
+  subgroup?: number;
   /** Tiles of all matrix products; left out: by their sizes. */
   tiles?: Tiles;
   /** Copies of the step that every kernel computes side by side, each on values of its own; left out: 1. */

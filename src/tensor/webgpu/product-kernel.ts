@@ -74,13 +74,19 @@ ${epilogue.join('\n')}`;
   for (let v = 0; v < heights; v++) compute.push(`let x${v} = ${tileA}[inner * ${strideA} + ${v * down} + y];`);
   for (let w = 0; w < widths; w++) compute.push(`let z${w} = ${tileB}[inner * ${strideB} + ${w * across} + x];`);
   for (let r = 0; r < t.height; r++) for (let w = 0; w < widths; w++) compute.push(`c${r}_${w} = fma(vec4f(x${r >> 2}[${r & 3}]), z${w}, c${r}_${w});`);
-  // in a loop, since a driver takes long over a program that holds the epilogue once for every element
-  const stores = Array.from({ length: t.height }, (_, r) => {
-    const conditions = [...(M % t.rows ? [`${rowOf(r)} < ${M}`] : []), ...(N % t.columns ? [`${COLUMN} < ${N}`] : [])];
-    const sum = widths === 1 ? `c${r}_0[c]` : `select(c${r}_0, c${r}_1, c > 3)[c & 3]`;
-    const store = `store${number}(${BATCH}, ${rowOf(r)}, ${COLUMN}, ${sum});`;
-    return `for (var c = 0; c < ${t.width}; c++) { let ${COLUMN} = column0 + ${widths === 1 ? 'c' : `(c >> 2) * ${across * 4} + (c & 3)`} + x * 4; ${conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store} }`;
-  });
+  const isLarge = t.height * t.width >= 64;
+  const stores: string[] = [];
+  for (let r = 0; r < t.height; r++) {
+    const store = (column: string, sum: string): string => {
+      const conditions = [...(M % t.rows ? [`${rowOf(r)} < ${M}`] : []), ...(N % t.columns ? [`${column} < ${N}`] : [])];
+      const call = `store${number}(${BATCH}, ${rowOf(r)}, ${column}, ${sum});`;
+      return conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${call} }` : call;
+    };
+    const columnOf = (c: number): string => `column0 + ${(c >> 2) * across * 4 + (c & 3)} + x * 4`;
+    // in a loop, since a driver takes long over a program that holds the epilogue once for every element
+    if (!isLarge && widths === 1) stores.push(`for (var c = 0; c < 4; c++) { let ${COLUMN} = column0 + c + x * 4; ${store(COLUMN, `c${r}_0[c]`)} }`);
+    else for (let c = 0; c < t.width; c++) stores.push(store(columnOf(c), `c${r}_${c >> 2}[${c & 3}]`));
+  }
   const accumulators = Array.from({ length: t.height }, (_, r) => Array.from({ length: widths }, (_v, w) => `var c${r}_${w} = vec4f();`).join(' ')).join('\n');
   const columnBlocks = Math.ceil(N / t.columns), rowBlocks = Math.ceil(M / t.rows);
   const declarations = `${A.text}
@@ -88,26 +94,16 @@ ${B.text}
 fn store${number}(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
 ${epilogue.join('\n')}
 }`;
+  const sum = `for (var inner = 0; inner < ${t.inner}; inner++) {\n${compute.join('\n')}\n}`, fetch = both('fetch');
+  // the next tiles are under way while a thread computes: large tiles with the text of a fetch twice, which runs faster; the others once, which compiles faster
+  const ahead = `${fetch}\nloop {\n${both('put')}\nworkgroupBarrier();\nfirst += ${t.inner};\nif (first < ${K}) {\n${fetch}\n}\n${sum}\nworkgroupBarrier();\nif (first >= ${K}) { break; }\n}`;
+  const inPlace = `loop {\nif (first < ${K}) {\n${fetch}\n}\nif (first > 0) {\n${sum}\n}\nif (first >= ${K}) { break; }\nworkgroupBarrier();\n${both('put')}\nworkgroupBarrier();\nfirst += ${t.inner};\n}`;
   const statements = `let x = i32(thread % ${across}u); let y = i32(thread / ${across}u);
 let column0 = (block % ${columnBlocks}) * ${t.columns}; let row0 = ((block / ${columnBlocks}) % ${rowBlocks}) * ${t.rows}; let ${BATCH} = block / ${columnBlocks * rowBlocks};
 ${accumulators}
 ${both('places')}
 var first = 0;
-loop {
-if (first < ${K}) {
-${both('fetch')}
-}
-if (first > 0) {
-for (var inner = 0; inner < ${t.inner}; inner++) {
-${compute.join('\n')}
-}
-}
-if (first >= ${K}) { break; }
-workgroupBarrier();
-${both('put')}
-workgroupBarrier();
-first += ${t.inner};
-}
+${isLarge ? ahead : inPlace}
 ${stores.join('\n')}`;
   return { group, declarations, statements, threads, blocks, operations };
 }

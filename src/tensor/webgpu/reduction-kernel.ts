@@ -1,5 +1,6 @@
 import type { Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
+import { combineLanes, combined } from './combine-lanes.js';
 import { literal, type Emitter } from './emitter.js';
 import { OUTPUT, PLACE, homeOf, isReduction, reductionCoordinates, type Group } from './group.js';
 import type { KernelBody, KernelWriter } from './kernel.js';
@@ -7,7 +8,7 @@ import type { KernelBody, KernelWriter } from './kernel.js';
 const THREADS = 256;
 /** Elements of a sum that a thread loads before it adds the first. */
 const UNROLLED = 4;
-/** Elements from which that is worth a longer program. */
+/** Elements, or results, from which a large GPU has enough to do. */
 const MANY = 2 ** 18;
 /** Sums of up to this many elements are taken by one thread. */
 const SHORT = 8;
@@ -17,7 +18,7 @@ const powerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, n
 /** How many results a workgroup computes, how many threads share one, and whether neighbouring threads are neighbours along the sum. */
 export function reductionShape({ shape, axes, outputs, count }: NonNullable<Group['geometry']>): { results: number; lanes: number; along: boolean } {
   const last = shape.reduce((at, d, k) => (d > 1 ? k : at), 0), along = axes.includes(last);
-  if (count <= SHORT) return { results: THREADS, lanes: 1, along: false };
+  if (count <= SHORT || (!along && count <= 8 * SHORT && outputs >= MANY)) return { results: THREADS, lanes: 1, along: false };
   if (along) {
     const lanes = count >= 512 || outputs < 64 ? Math.min(THREADS, powerOfTwo(count)) : Math.min(32, powerOfTwo(count));
     return { results: THREADS / lanes, lanes, along };
@@ -26,11 +27,7 @@ export function reductionShape({ shape, axes, outputs, count }: NonNullable<Grou
   return { results: THREADS / lanes, lanes, along };
 }
 
-const COMBINE: Record<string, (a: string, b: string) => string> = { Sum: (a, b) => `${a} + ${b}`, Prod: (a, b) => `${a} * ${b}`, Max: (a, b) => `max(${a}, ${b})`, Min: (a, b) => `min(${a}, ${b})` };
 const START: Record<string, number> = { Sum: 0, Prod: 1, Max: -Infinity, Min: Infinity };
-
-/** Whether candidate x (at place p) is to be preferred to a (at place q): the first of equal ones wins. */
-const preferred = (op: string, x: string, p: string, a: string, q: string): string => `${x} ${op === 'ArgMax' ? '>' : '<'} ${a} || (${x} == ${a} && ${p} < ${q})`;
 
 /**
  * A kernel whose workgroups reduce some results each. Reductions that need the result of another one (a variance, a softmax) come in
@@ -75,47 +72,21 @@ export function reductionKernel(writer: KernelWriter): KernelBody {
     return written.length > 0 && outputs % results !== 0 ? ['if (inside) {', ...written, '}'] : written;
   };
   for (const [level, members] of passes.entries()) {
-    const sums = members.map((m, k) => ({ m, op: m.node!.op, input: m.node!.inputs[0], sum: `a${level}_${k}`, at: `q${level}_${k}`, isArgument: m.node!.op.startsWith('Arg'), name: `s${level}_${k}` }));
-    for (const s of sums) {
-      const type = s.input.dtype === 'int32' ? 'i32' : 'f32';
-      const start = s.isArgument ? (s.op === 'ArgMax' ? -Infinity : Infinity) : START[s.op];
-      lines.push(`var ${s.sum}: ${type} = ${type === 'i32' && !Number.isFinite(start) ? (start < 0 ? '(-2147483647 - 1)' : '2147483647') : literal(start, s.input.dtype === 'int32' ? 'int32' : 'float32')};`);
-      if (s.isArgument) lines.push(`var ${s.at}: i32 = ${count};`);
+    const sums = members.map((m, k) => {
+      const { op, inputs: [input] } = m.node!;
+      return { m, op, input, type: input.dtype === 'int32' ? ('i32' as const) : ('f32' as const), value: `a${level}_${k}`, place: op.startsWith('Arg') ? `q${level}_${k}` : undefined };
+    });
+    for (const { op, type, input, value, place } of sums) {
+      const start = place !== undefined ? (op === 'ArgMax' ? -Infinity : Infinity) : START[op];
+      lines.push(`var ${value}: ${type} = ${type === 'i32' && !Number.isFinite(start) ? (start < 0 ? '(-2147483647 - 1)' : '2147483647') : literal(start, input.dtype === 'int32' ? 'int32' : 'float32')};`);
+      if (place !== undefined) lines.push(`var ${place}: i32 = ${count};`);
     }
     pass(`p${level}`, (emitter) => {
-      const after = sums.flatMap((s) => {
-        const x = emitter.element(s.input, coordinates);
-        return s.isArgument ? [`if (${preferred(s.op, x, PLACE, s.sum, s.at)}) { ${s.sum} = ${x}; ${s.at} = ${PLACE}; }`] : [`${s.sum} = ${COMBINE[s.op](s.sum, x)};`];
-      });
+      const after = sums.map((s) => combined(s, emitter.element(s.input, coordinates), PLACE));
       return [...after, ...writes(emitter, level)];
     });
-    if (lanes > 1) {
-      const typeOf = ({ input }: { input: Value }): string => (input.dtype === 'int32' ? 'i32' : 'f32');
-      const shared = (name: string, type: string): string => writer.dispatch.shared(`${name}_${type}`, type, results * lanes);
-      for (const s of sums) {
-        lines.push(`${shared(s.sum, typeOf(s))}[thread] = ${s.sum};`);
-        if (s.isArgument) lines.push(`${shared(s.at, 'i32')}[thread] = ${s.at};`);
-      }
-      lines.push('workgroupBarrier();');
-      const stride = along ? 1 : results;
-      for (let half = lanes / 2; half >= 1; half /= 2) {
-        lines.push(`if (lane < ${half}) {`);
-        for (const s of sums) {
-          const sums = shared(s.sum, typeOf(s)), mine = `${sums}[thread]`, other = `${sums}[thread + ${half * stride}u]`;
-          if (!s.isArgument) lines.push(`${mine} = ${COMBINE[s.op](mine, other)};`);
-          else {
-            const places = shared(s.at, 'i32'), place = `${places}[thread]`, otherPlace = `${places}[thread + ${half * stride}u]`;
-            lines.push(`if (${preferred(s.op, other, otherPlace, mine, place)}) { ${mine} = ${other}; ${place} = ${otherPlace}; }`);
-          }
-        }
-        lines.push('}', 'workgroupBarrier();');
-      }
-      for (const s of sums) {
-        const from = along ? `result * ${lanes}` : 'result';
-        lines.push(`let ${s.name} = ${s.isArgument ? shared(s.at, 'i32') : shared(s.sum, typeOf(s))}[${from}];`);
-      }
-    } else for (const s of sums) lines.push(`let ${s.name} = ${s.isArgument ? s.at : s.sum};`);
-    for (const s of sums) names.set(s.m, s.name);
+    if (lanes > 1) lines.push(...combineLanes(writer.dispatch, sums.map(({ op, type, value, place }) => ({ op, type, value, place })), { results, lanes, along }, layout.limits.subgroup));
+    for (const { m, value, place } of sums) names.set(m, place ?? value);
   }
   if (elements.some((v) => levelOf(v) >= passes.length)) pass('e', (emitter) => writes(emitter, passes.length));
   if (single.length > 0) {
