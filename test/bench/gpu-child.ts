@@ -1,7 +1,7 @@
 /**
  * One GPU workload on this project's engine; prints one JSON line. Usage: gpu-child.ts <name of a training step> [steps] | gpu-child.ts <name of an operation>
  * [rows,columns,inner,height,width].
- * A software adapter is taken only with QDETR_ENGINE=webgpu-software.
+ * Products are of f16 with QDETR_ENGINE=webgpu-f16 (tiles: a subgroup's part as height,width); a software adapter is taken only with QDETR_ENGINE=webgpu-software.
  */
 import { compileStep } from '../../src/tensor/compile-step.js';
 import { findEngine } from '../../src/tensor/engine.js';
@@ -19,7 +19,8 @@ import { operations } from './gpu-workloads.js';
 const WARM_MILLISECONDS = 500;
 
 const [workload, argument] = process.argv.slice(2);
-const engine = await findEngine(process.env.QDETR_ENGINE === 'webgpu-software' ? 'webgpu-software' : 'webgpu');
+const wanted = (['webgpu-f16', 'webgpu-software'] as const).find((name) => name === process.env.QDETR_ENGINE) ?? 'webgpu';
+const engine = await findEngine(wanted);
 if (!engine.gpu) throw new Error(engine.reason);
 console.log(JSON.stringify(workload in trainings ? await train(engine.gpu, workload, argument === undefined ? undefined : Number(argument)) : await operate(engine.gpu, workload, argument)));
 process.exit(0);
@@ -27,7 +28,7 @@ process.exit(0);
 /** A whole training step: milliseconds with a read-back after every step, and with steps queued behind one another. */
 async function train(gpu: GpuDevice, name: string, count?: number): Promise<object> {
   const { step, state, inputs, resident, trained } = await trainings[name]();
-  const compiled = await compileStep(step, { state, inputs, resident, engine: { name: 'webgpu', gpu } });
+  const compiled = await compileStep(step, { state, inputs, resident, engine: { name: wanted, gpu } });
   let done = 0;
   const next = async (): Promise<number> => {
     const { correction1, correction2 } = adamWCorrections(++done);
@@ -56,14 +57,14 @@ async function train(gpu: GpuDevice, name: string, count?: number): Promise<obje
     await Promise.all(pending);
     rounds.push((performance.now() - started) / steps);
   }
-  return { workload: name, adapter: gpu.adapter.description, ...compiled.statistics, parameters: trained, losses, milliseconds: median(milliseconds), queued: median(rounds), encoding: median(encoding) };
+  return { workload: name, engine: wanted, adapter: gpu.adapter.description, ...compiled.statistics, parameters: trained, losses, milliseconds: median(milliseconds), queued: median(rounds), encoding: median(encoding) };
 }
 
 /** One operation: milliseconds of a run when many are queued. */
 async function operate(gpu: GpuDevice, name: string, tiles?: string): Promise<object> {
   const { inputs, f, operations: count, bytes } = operations[name];
   const [rows, columns, inner, height, width] = (tiles ?? '').split(',').map(Number);
-  const plan = planGraph(trace(f, inputs), { ...gpu, ...(tiles ? { tiles: { rows, columns, inner, height, width } } : {}) });
+  const plan = planGraph(trace(f, inputs), { ...gpu, ...(tiles ? { [gpu.matrixUnits ? 'matrixTiles' : 'tiles']: { rows, columns, inner, height, width } } : {}) });
   const program = await GpuProgram.create(gpu, plan);
   const stream = new RandomStream(1);
   for (const [key, { shape }] of Object.entries(inputs)) program.write(plan.inputs.get(key)!, Float32Array.from({ length: sizeOf(shape) }, () => stream.uniform(0.1, 1)));
@@ -81,7 +82,7 @@ async function operate(gpu: GpuDevice, name: string, tiles?: string): Promise<ob
   const once = await run(3), times = Math.max(1, Math.min(50, Math.round(200 / once)));
   const milliseconds = median([await run(times), await run(times), await run(times), await run(times), await run(times)]);
   const kernels = gpu.device.features.has('timestamp-query') ? (await program.profile()).map((ms, k) => `${plan.kernels[k].label}: ${ms.toFixed(4)}`) : [];
-  return { workload: name, tiles, milliseconds, teraflops: count && count / milliseconds / 1e9, gigabytesPerSecond: bytes && bytes / milliseconds / 1e6, kernels };
+  return { workload: name, engine: wanted, tiles, milliseconds, teraflops: count && count / milliseconds / 1e9, gigabytesPerSecond: bytes && bytes / milliseconds / 1e6, kernels };
 }
 
 function median(values: readonly number[]): number {

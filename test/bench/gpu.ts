@@ -16,6 +16,11 @@ const steps: Readonly<Record<string, { title: string; note?: string }>> = {
   'detr-r50': { title: 'training step of DETR-R50, 4 images of 800x1066', note: 'no dropout, no padding; matching as above' },
 };
 
+/** What names of rows with products in f16 end with. */
+const HALF = ', products in f16';
+/** Operations of which none is a product. */
+const WITHOUT_PRODUCTS = Object.keys(operations).filter((name) => operations[name].operations === undefined);
+
 /** What runs in PyTorch; what a script has printed counts though it failed later. */
 const SCRIPTS = ['test/bench/gpu_workloads.py', 'test/bench/gpu_detectors.py'];
 
@@ -26,13 +31,20 @@ const lines = (stdout: string): Measured[] => stdout.trim().split('\n').filter((
 export async function measureGpu(rounds: number, tell: (text: string) => void): Promise<{ device: string; rows: GpuRow[] }> {
   const ours = new Map<string, Measured[]>(), theirs = new Map<string, Measured[]>();
   const keep = (into: Map<string, Measured[]>, found: readonly Measured[]): void => { for (const m of found) into.set(m.workload, [...(into.get(m.workload) ?? []), m]); };
-  let device = '';
+  let device = '', hasHalf = true;
   for (let round = 0; round < rounds; round++) {
     for (const workload of [...Object.keys(trainings), ...Object.keys(operations)]) {
       tell(`round ${round + 1} of ${rounds}: this engine, ${workload}`);
       const found = lines((await run(process.execPath, ['--import=tsx', 'test/bench/gpu-child.ts', workload])).stdout);
       device ||= found[0]?.adapter ?? '';
       keep(ours, found);
+      if (!hasHalf || WITHOUT_PRODUCTS.includes(workload)) continue;
+      const half = await run(process.execPath, ['--import=tsx', 'test/bench/gpu-child.ts', workload], { env: { ...process.env, QDETR_ENGINE: 'webgpu-f16' } }).catch((error: { stderr?: string }) => {
+        tell(`no rows in f16: ${(error.stderr ?? '').split('\n').find((line) => line.includes('Error:')) ?? 'no reason given'}`);
+        hasHalf = false;
+        return { stdout: '' };
+      });
+      keep(ours, lines(half.stdout).map((m) => ({ ...m, workload: `${m.workload}${HALF}` })));
     }
     for (const script of SCRIPTS) {
       tell(`round ${round + 1} of ${rounds}: PyTorch, ${script}`);
@@ -59,7 +71,8 @@ export function gpuRows(ours: ReadonlyMap<string, readonly Measured[]>, theirs: 
   return [...ours].map(([workload, found]) => {
     const others = theirs.get(workload) ?? [], milliseconds = least(found.map((m) => m.queued ?? m.milliseconds))!;
     const eager = least(others.map((m) => m.eager)), pyTorch = least(others.map((m) => m.graph ?? m.milliseconds));
-    const [{ nodes, parameters }] = found, { title, note } = steps[workload] ?? { title: workload };
+    const [{ nodes, parameters }] = found, inHalf = workload.endsWith(HALF), plain = inHalf ? workload.slice(0, -HALF.length) : workload;
+    const { title, note } = inHalf ? { title: `${(steps[plain] ?? { title: plain }).title}${HALF}`, note: undefined } : (steps[workload] ?? { title: workload });
     if (parameters !== undefined && others.some((m) => m.parameters !== parameters)) throw new Error(`${workload} trains ${parameters} parameters here and ${others.map((m) => m.parameters).join(', ')} in PyTorch: make the two models the same`);
     const notes = [
       nodes === undefined ? '' : `${nodes} dispatches`,
@@ -75,5 +88,5 @@ export function gpuRows(ours: ReadonlyMap<string, readonly Measured[]>, theirs: 
 export function gpuTable(device: string, rows: readonly GpuRow[]): string {
   const width = Math.max(...rows.map((r) => r.workload.length));
   const line = (r: GpuRow): string => `${r.workload.padEnd(width)}${`${r.milliseconds.toFixed(2)} ms`.padStart(12)}${(r.pyTorch === undefined ? '-' : `${r.pyTorch.toFixed(2)} ms`).padStart(12)}${(r.ratio === undefined ? '-' : r.ratio.toFixed(2)).padStart(8)}${r.note ? `  ${r.note}` : ''}`;
-  return [`One GPU (${device}), float32 without TF32.`, '', `${'workload'.padEnd(width)}${'WebGPU'.padStart(12)}${'PyTorch'.padStart(12)}${'ratio'.padStart(8)}`, ...rows.map(line)].join('\n');
+  return [`One GPU (${device}), float32 without TF32 where a row says nothing else.`, '', `${'workload'.padEnd(width)}${'WebGPU'.padStart(12)}${'PyTorch'.padStart(12)}${'ratio'.padStart(8)}`, ...rows.map(line)].join('\n');
 }
