@@ -1,5 +1,5 @@
 import type { Flips } from './decisions.js';
-import type { RoundingFlips } from './roundings.js';
+import type { StepRoundings } from './roundings.js';
 
 /** How far two engines are apart at one state. */
 export interface Difference {
@@ -27,9 +27,9 @@ export interface StateAgreement {
   selection?: Flips;
   partner?: Flips;
   /** With quantizers: decisions at them. */
-  roundings?: RoundingFlips;
-  /** With quantizers: the GPU's engine against the CPU's where each quantizer of both reads the same values, none of them at a boundary. */
-  held?: Difference;
+  roundings?: StepRoundings;
+  /** With quantizers: the GPU's engine against the CPU's where each quantizer of both reads the same values, none of them at a boundary; and matchings and FQM's choices that differ all the same. */
+  held?: Difference & { flips: number };
 }
 
 /** Agreement that is asked for, relative. */
@@ -75,21 +75,33 @@ export function quantile(values: readonly number[], share: number): number {
 /** Whether loss and gradient agree. */
 export const agrees = ({ loss, gradient }: Difference): boolean => loss <= LIMIT && gradient <= LIMIT;
 
-/** What was decided otherwise at a state: the first of matching, query matching and roundings. */
-export function causeOf({ matching, selection, partner, roundings }: StateAgreement): string {
-  if (matching.flips > 0) return 'matching';
-  if ((selection?.flips ?? 0) + (partner?.flips ?? 0) > 0) return 'FQM';
-  return (roundings?.flips ?? 0) + (roundings?.clips ?? 0) > 0 ? 'rounding' : 'none';
+const CAUSES = {
+  none: 'nothing was decided otherwise',
+  matching: 'a matching differs, no rounding',
+  FQM: "FQM's choice differs, no rounding, no matching",
+  roundings: 'roundings differ, nothing else',
+  both: 'roundings differ, matchings or FQM with them',
+} as const;
+
+/** What was decided otherwise at a state. */
+export function causeOf({ matching, selection, partner, roundings }: StateAgreement): keyof typeof CAUSES {
+  const chosen = (selection?.flips ?? 0) + (partner?.flips ?? 0), rounded = (roundings?.flips ?? 0) + (roundings?.clips ?? 0);
+  if (rounded > 0) return matching.flips + chosen > 0 ? 'both' : 'roundings';
+  return matching.flips > 0 ? 'matching' : chosen > 0 ? 'FQM' : 'none';
 }
 
-/** Whether a state is within {@link LIMIT}, or beyond it for decisions at ties: each of them explained, and within it where roundings are held. */
+/**
+ * Whether a state is within {@link LIMIT}, or beyond it for decisions at ties: matchings and FQM's choices that the engines' numbers explain, roundings that begin at a tie,
+ * and without which the state is within it.
+ */
 export function isExplained(state: StateAgreement): boolean {
-  const { gpu, held, matching, selection, partner } = state, decisions = [matching, selection, partner].map((flips) => flips?.unexplained ?? 0);
-  if (decisions.some((unexplained) => unexplained > 0)) return false;
-  return agrees(gpu) || (causeOf(state) !== 'none' && (held === undefined || agrees(held) || causeOf(state) !== 'rounding'));
+  const { gpu, held, matching, selection, partner, roundings } = state;
+  if ([matching, selection, partner].some((flips) => (flips?.unexplained ?? 0) > 0)) return false;
+  if (roundings?.first && roundings.first.ties < roundings.first.flips) return false;
+  if (held && !agrees(held) && held.flips === 0) return false;
+  return agrees(gpu) || causeOf(state) !== 'none';
 }
 
-const CAUSES: Readonly<Record<string, string>> = { matching: 'a matching differs', FQM: 'only query matching (FQM) differs', rounding: 'only roundings of quantizers differ', none: 'nothing was decided otherwise' };
 const PHASES = ['early', 'middle', 'late'];
 
 const short = (value: number): string => (value === 0 ? '0' : value.toExponential(1));
@@ -101,6 +113,10 @@ function row(title: string, differences: readonly Difference[]): string[] {
   return [title, String(differences.length), pick((d) => d.loss), pick((d) => d.gradient), pick((d) => d.worst.difference), `${differences.filter(agrees).length} of ${differences.length}`];
 }
 
+/** A state in a line, for those who wait. */
+export const stateLine = ({ loss, gpu, control, held, roundings }: StateAgreement): string =>
+  `loss ${loss.toPrecision(6)}, gradients ${short(gpu.gradient)} apart, on the CPU itself ${short(control.gradient)}${held && roundings ? `, roundings held ${short(held.gradient)}; ${roundings.flips} roundings differ${roundings.first ? `, first ${roundings.first.flips} at ${roundings.first.quantizer}, ${short(roundings.first.apart)} of a level apart` : ''}` : ''}`;
+
 /** The third of the training that a step is in. */
 const phaseOf = (step: number, steps: number): string => PHASES[Math.min(2, Math.floor((3 * step) / steps))];
 
@@ -111,11 +127,12 @@ function flipsLine(what: string, all: readonly (Flips | undefined)[]): string | 
   return `${what}: ${flips} of ${sum((f) => f.of)} differ, at ${some.filter((f) => f.flips > 0).length} states${flips > 0 ? `; the two choices are at most ${short(Math.max(...some.map((f) => f.gap)))} apart; more apart than the engines' numbers: ${sum((f) => f.unexplained)}` : ''}`;
 }
 
-function roundingsLine(all: readonly (RoundingFlips | undefined)[]): string | undefined {
-  const some = all.filter((f): f is RoundingFlips => f !== undefined);
+function roundingsLine(all: readonly (StepRoundings | undefined)[]): string | undefined {
+  const some = all.filter((f): f is StepRoundings => f !== undefined), firsts = some.flatMap(({ first }) => first ?? []);
   if (some.length === 0) return undefined;
-  const sum = (of: (f: RoundingFlips) => number): number => some.reduce((total, f) => total + of(f), 0);
-  return `roundings: ${sum((f) => f.flips)} of ${sum((f) => f.elements)} differ, at ${some.filter((f) => f.flips > 0).length} states (median ${quantile(some.map((f) => f.flips), 0.5)} a state); ${sum((f) => f.ties)} of them of values that agree to a thousandth of a level; clipped on one engine alone: ${sum((f) => f.clips)}`;
+  const sum = (of: (f: StepRoundings) => number): number => some.reduce((total, f) => total + of(f), 0);
+  const begins = firsts.length === 0 ? '' : `; they begin with ties at ${firsts.filter((f) => f.ties === f.flips).length} of these (values at most ${short(Math.max(...firsts.map((f) => f.apart)))} of a level apart)`;
+  return `roundings: ${sum((f) => f.flips)} of ${sum((f) => f.elements)} differ (median ${quantile(some.map((f) => f.flips), 0.5)} a state), at ${firsts.length} states${begins}; clipped on one engine alone: ${sum((f) => f.clips)}`;
 }
 
 /** The table of a training's states as text. @param steps of the training */
@@ -125,7 +142,7 @@ export function agreementTable(title: string, states: readonly StateAgreement[],
   const rows = [
     [title, 'states', 'loss', 'gradient', 'worst parameter', `within ${LIMIT}`],
     ...PHASES.map((phase) => row(phase, gpu(states.filter(({ step }) => phaseOf(step, steps) === phase)))),
-    ...Object.keys(CAUSES).map((cause) => row(CAUSES[cause], gpu(states.filter((s) => causeOf(s) === cause)))),
+    ...Object.entries(CAUSES).map(([cause, words]) => row(words, gpu(states.filter((s) => causeOf(s) === cause)))),
     row('all', gpu(states)),
     row('CPU against itself, last digits changed', states.map((s) => s.control)),
     ...(held.length > 0 ? [row('GPU, roundings held', held)] : []),

@@ -9,7 +9,7 @@ import { agreementTable, agrees, causeOf, difference, isExplained, quantile, typ
 import { measureAgreement, statesOf } from './agreement.js';
 import { assignmentFlips, partnerFlips, selectionFlips } from './decisions.js';
 import { inPlaceOf, quantizerCalls } from './quantizer-calls.js';
-import { awayFromBoundaries, roundingFlips } from './roundings.js';
+import { awayFromBoundaries, roundingFlips, stepRoundings } from './roundings.js';
 
 const { engine: webGpu } = await testDevice();
 
@@ -78,13 +78,21 @@ const quantizer = { shape: [4], axis: 0, lowest: 0, highest: 3, scale: Float32Ar
 test('roundings: which levels differ, and which of those lie on the boundary', (t) => {
   const a = Float32Array.of(1.99999, 4, 3.2, 6.9999), b = Float32Array.of(2.00001, 4.2, 4.8, 7.0001); // levels 0|1, 1.5, 1.1, 3
   const flips = roundingFlips(quantizer, [a, b], [Float32Array.of(1, 5, 3, 7), Float32Array.of(3, 5, 5, 7)]);
-  t.deepEqual(flips, { elements: 4, flips: 2, ties: 1, clips: 1 });
+  t.like(flips, { elements: 4, flips: 2, ties: 1, clips: 1 });
+  t.true(close(flips.apart, 0.8));
 });
 
 test('a scale for each channel', (t) => {
   const channels = { ...quantizer, shape: [2, 2, 1], axis: 1, scale: Float32Array.of(1, 10), offset: Float32Array.of(0, 0) };
   const zeros = new Float32Array(4), ones = Float32Array.of(1, 1, 1, 1);
   t.is(roundingFlips(channels, [zeros, zeros], [zeros, ones]).flips, 2);
+});
+
+test('where roundings begin to differ: the first quantizer of the forward pass that has flips', (t) => {
+  const flips = { elements: 10, flips: 0, ties: 0, clips: 0, apart: 0 }, second = { ...flips, quantizer: 'b', flips: 1, ties: 1, apart: 1e-6 };
+  const all = stepRoundings([{ ...flips, quantizer: 'a' }, second, { ...flips, quantizer: 'c', flips: 5, clips: 2, apart: 3 }]);
+  t.deepEqual(all, { elements: 30, flips: 6, ties: 1, clips: 2, apart: 3, first: second });
+  t.is(stepRoundings([{ ...flips, quantizer: 'a' }]).first, undefined);
 });
 
 test('values near a boundary are moved to a thousandth of a level from it, others stay', (t) => {
@@ -111,14 +119,18 @@ const noFlips = { of: 10, flips: 0, gap: 0, unexplained: 0 };
 const state = (step: number, more: Partial<StateAgreement>): StateAgreement => ({ step, loss: 1, gpu: apart(1e-6), control: apart(1e-6), matching: noFlips, ...more });
 
 test('a state beyond the limit has to be explained', (t) => {
-  const rounded = { elements: 100, flips: 3, ties: 1, clips: 0 };
+  const first = { elements: 10, flips: 1, ties: 1, clips: 0, apart: 1e-6, quantizer: 'conv1' }, roundings = { elements: 100, flips: 3, ties: 1, clips: 0, apart: 2, first };
+  const held = (gradient: number, flips = 0) => ({ ...apart(gradient), flips });
+  const far = { gpu: apart(0.1) }, flipped = { ...noFlips, flips: 1 };
   t.true(isExplained(state(0, {})));
-  t.false(isExplained(state(0, { gpu: apart(0.1) })));
-  t.true(isExplained(state(0, { gpu: apart(0.1), roundings: rounded, held: apart(1e-5) })));
-  t.false(isExplained(state(0, { gpu: apart(0.1), roundings: rounded, held: apart(0.01) })));
-  t.true(isExplained(state(0, { gpu: apart(0.1), matching: { ...noFlips, flips: 1 } })));
-  t.false(isExplained(state(0, { matching: { ...noFlips, flips: 1, unexplained: 1 } })));
-  t.is(causeOf(state(0, { partner: { ...noFlips, flips: 1 }, roundings: rounded })), 'FQM');
+  t.false(isExplained(state(0, far)));
+  t.true(isExplained(state(0, { ...far, roundings, held: held(1e-5) })));
+  t.false(isExplained(state(0, { ...far, roundings, held: held(0.01) })));
+  t.true(isExplained(state(0, { ...far, roundings, held: held(0.01, 1) })));
+  t.false(isExplained(state(0, { ...far, roundings: { ...roundings, first: { ...first, ties: 0, apart: 0.5 } }, held: held(1e-5) })));
+  t.true(isExplained(state(0, { ...far, matching: flipped })));
+  t.false(isExplained(state(0, { matching: { ...flipped, unexplained: 1 } })));
+  t.deepEqual([state(0, { partner: flipped, roundings }), state(0, { roundings }), state(0, { partner: flipped }), state(0, { matching: flipped }), state(0, {})].map(causeOf), ['both', 'roundings', 'FQM', 'matching', 'none']);
 });
 
 test('the table has rows by phase and by cause', (t) => {
@@ -126,14 +138,14 @@ test('the table has rows by phase and by cause', (t) => {
   const text = agreementTable('4-4-8', [state(0, {}), state(1, { gpu: apart(0.5), matching }), state(2, { gpu: apart(2e-6, 1e-7) })], 3);
   t.regex(text, /^4-4-8 +states +loss +gradient +worst parameter +within 0\.001$/m);
   t.regex(text, /^middle +1 +0 \/ 0 \/ 0 +5\.0e-1 \/ 5\.0e-1 \/ 5\.0e-1 .* 0 of 1$/m);
-  t.regex(text, /^a matching differs +1 .* 0 of 1$/m);
+  t.regex(text, /^a matching differs, no rounding +1 .* 0 of 1$/m);
   t.regex(text, /^all +3 +0 \/ 1\.0e-7 \/ 1\.0e-7 +2\.0e-6 \/ 5\.0e-1 \/ 5\.0e-1 .* 2 of 3$/m);
   t.regex(text, /^matchings .*: 2 of 30 differ, at 1 states; the two choices are at most 1\.0e-7 apart; more apart than the engines' numbers: 0$/m);
   t.false(/roundings/.test(text));
 });
 
-/** Scale smoke with a shorter backbone and one decoder layer, as in the tests of the engine: half of the kernels. */
-const shortened = (model: DetectorSettings): DetectorSettings => ({ ...model, decoderLayers: 1, backbone: { ...model.backbone, widths: model.backbone.widths.slice(0, 2), blocks: [1, 1], strides: [2, 2] } });
+/** Scale smoke with one block and one decoder layer: fewer kernels to compile. */
+const shortened = (model: DetectorSettings): DetectorSettings => ({ ...model, decoderLayers: 1, backbone: { ...model.backbone, widths: model.backbone.widths.slice(0, 1), blocks: [1], strides: [2] } });
 
 (webGpu ? test.serial : test.serial.skip)('4-4-8 on both engines at two states of a training', async (t) => {
   process.env.QDETR_ENGINE = 'onnxruntime-node';
@@ -144,8 +156,8 @@ const shortened = (model: DetectorSettings): DetectorSettings => ({ ...model, de
   for (const found of states) {
     t.true(found.matching.of === 2 && found.selection!.of === 20 && found.partner!.of > 0);
     t.true(found.roundings!.elements > 1e5);
-    t.true(agrees(found.gpu) && agrees(found.held!), JSON.stringify(found));
+    t.true(agrees(found.held!), JSON.stringify(found)); // where nothing may be rounded otherwise; else one level that turns over can move a gradient by 6 %
     t.true(found.control.gradient > 0 && found.gpu.gradient > 0);
-    t.true(isExplained(found));
+    t.true(isExplained(found), JSON.stringify(found));
   }
 });

@@ -24,10 +24,10 @@ import { packLayout, packTensors, unpack, type GroupLayout } from '../../src/tra
 import { resolveSettings } from '../../src/training/settings.js';
 import type { TrainingTask } from '../../src/training/train.js';
 import { differentiate, packState, type ObjectiveFunction, type TrainingState } from '../../src/training/training-step.js';
-import { difference, type Results, type StateAgreement } from './agreement-statistics.js';
+import { difference, stateLine, type Results, type StateAgreement } from './agreement-statistics.js';
 import { assignmentFlips, decisionOutputs, decisionsOf, partnerFlips, selectionFlips, type DecisionShapes } from './decisions.js';
 import { inPlaceOf, quantizerCalls } from './quantizer-calls.js';
-import { awayFromBoundaries, roundingFlips, totalFlips, type QuantizerValues } from './roundings.js';
+import { awayFromBoundaries, roundingFlips, stepRoundings, type QuantizerValues } from './roundings.js';
 
 /** What is trained, and where it is looked at. */
 export interface AgreementOptions {
@@ -134,8 +134,9 @@ export async function measureAgreement(options: AgreementOptions): Promise<State
     let done = 0;
     for (const step of statesOf(steps, count)) {
       for (const taken = training.steps(done, step); !(await taken.next()).done;) done++;
-      found.push({ step, ...(await comparison.at(await training.read(), task.batch(step))) });
-      tell?.(`${options.bits}: state ${found.length} of ${Math.min(count, steps)}, after ${step} steps: loss ${found.at(-1)!.loss.toPrecision(6)}, gradients ${found.at(-1)!.gpu.gradient.toExponential(1)} apart`);
+      const at = { step, ...(await comparison.at(await training.read(), task.batch(step))) };
+      found.push(at);
+      tell?.(`${options.bits}: state ${found.length} of ${Math.min(count, steps)}, after ${step} steps: ${stateLine(at)}`);
     }
     return found;
   } finally {
@@ -184,10 +185,11 @@ class Comparison {
     if (!this.quantizers || !this.held) return {};
     const [a, b] = await this.#both(this.quantizers, values, batch) as Record<string, Float32Array>[];
     const quantizers = this.known.map(({ scale, offset, ...known }): QuantizerValues => ({ ...known, scale: parameters[scale].data, offset: offset ? parameters[offset].data : new Float32Array(parameters[scale].data.length) }));
-    const roundings = totalFlips(quantizers.map((quantizer, i) => roundingFlips(quantizer, [a[READ + i], b[READ + i]], [a[QUANTIZED + i], b[QUANTIZED + i]])));
+    const roundings = stepRoundings(quantizers.map((quantizer, i) => ({ quantizer: this.known[i].scale, ...roundingFlips(quantizer, [a[READ + i], b[READ + i]], [a[QUANTIZED + i], b[QUANTIZED + i]]) })));
     const given = Object.fromEntries(quantizers.map((quantizer, i) => [HELD + i, awayFromBoundaries(quantizer, a[READ + i])]));
-    const [x, y] = (await this.#both(this.held, values, { ...batch, ...given })).map((outputs) => resultsOf(this.layouts, outputs));
-    return { roundings, held: difference(x, y) };
+    const [x, y] = (await this.#both(this.held, values, { ...batch, ...given })).map((outputs) => ({ ...resultsOf(this.layouts, outputs), decisions: decisionsOf(outputs) }));
+    const heldFlips = [assignmentFlips, selectionFlips, partnerFlips].map((flipsOf) => flipsOf(x.decisions, y.decisions, this.shapes).flips);
+    return { roundings, held: { ...difference(x, y), flips: heldFlips.reduce((total, flips) => total + flips) } };
   }
 
   /** Outputs on both engines, at the same time. */

@@ -19,16 +19,26 @@ export interface RoundingFlips {
   ties: number;
   /** Elements that only one engine counts as clipped, so that only there the gradient stops. */
   clips: number;
+  /** Largest difference before the quantizer of an element that flips, in levels. */
+  apart: number;
+}
+
+/** The decisions of all quantizers of a step. */
+export interface StepRoundings extends RoundingFlips {
+  /**
+   * The first quantizer of the forward pass, by the name of its scale, that has flips. Nothing was rounded otherwise before it, so that all of them should be ties; later
+   * ones see values that are whole levels apart.
+   */
+  first?: RoundingFlips & { quantizer: string };
 }
 
 /** Share of a level within which two values at a boundary count as the same. */
 export const TIE = 1e-3;
 
-/** Index of each element's scale: [outer, n, inner] -> outer * n * inner + i * inner + ... has i. */
-function scaleIndex({ shape, axis, scale }: Pick<QuantizerValues, 'shape' | 'axis' | 'scale'>): (at: number) => number {
-  if (scale.length === 1) return () => 0;
-  const inner = shape.slice(axis + 1).reduce((product, d) => product * d, 1);
-  return (at) => Math.floor(at / inner) % scale.length;
+/** Calls `visit` for each run of elements that share a scale: its number, the first element, and the one behind the last. */
+function forScales({ shape, axis, scale }: Pick<QuantizerValues, 'shape' | 'axis' | 'scale'>, elements: number, visit: (s: number, from: number, to: number) => void): void {
+  const length = scale.length === 1 ? elements : shape.slice(axis + 1).reduce((product, d) => product * d, 1);
+  for (let from = 0, run = 0; from < elements; from += length, run++) visit(run % scale.length, from, from + length);
 }
 
 /**
@@ -36,22 +46,26 @@ function scaleIndex({ shape, axis, scale }: Pick<QuantizerValues, 'shape' | 'axi
  * @param x what each reads
  * @param quantized what each gives
  */
-export function roundingFlips(quantizer: QuantizerValues, x: readonly [Float32Array, Float32Array], quantized: readonly [Float32Array, Float32Array]): RoundingFlips {
-  const { scale, offset, lowest, highest } = quantizer, indexOf = scaleIndex(quantizer), elements = x[0].length;
-  let flips = 0, ties = 0, clips = 0;
-  const isInside = (value: number, s: number): boolean => {
-    const v = Math.fround(Math.fround(value - offset[s]) / scale[s]);
-    return v > lowest && v < highest;
-  };
-  for (let at = 0; at < elements; at++) {
-    const s = indexOf(at);
-    if (Math.abs(quantized[0][at] - quantized[1][at]) > scale[s] / 2) {
-      flips++;
-      if (Math.abs(x[0][at] - x[1][at]) < TIE * scale[s]) ties++;
+export function roundingFlips(quantizer: QuantizerValues, [xa, xb]: readonly [Float32Array, Float32Array], [qa, qb]: readonly [Float32Array, Float32Array]): RoundingFlips {
+  const { lowest, highest } = quantizer, elements = xa.length;
+  let flips = 0, ties = 0, clips = 0, apart = 0;
+  forScales(quantizer, elements, (s, from, to) => {
+    const scale = quantizer.scale[s], offset = quantizer.offset[s], half = scale / 2, tie = TIE * scale;
+    const isInside = (value: number): boolean => {
+      const v = Math.fround(Math.fround(value - offset) / scale);
+      return v > lowest && v < highest;
+    };
+    for (let at = from; at < to; at++) {
+      if (Math.abs(qa[at] - qb[at]) > half) {
+        const distance = Math.abs(xa[at] - xb[at]);
+        flips++;
+        if (distance < tie) ties++;
+        apart = Math.max(apart, distance / scale);
+      }
+      if (xa[at] !== xb[at] && isInside(xa[at]) !== isInside(xb[at])) clips++;
     }
-    if (x[0][at] !== x[1][at] && isInside(x[0][at], s) !== isInside(x[1][at], s)) clips++;
-  }
-  return { elements, flips, ties, clips };
+  });
+  return { elements, flips, ties, clips, apart };
 }
 
 /**
@@ -59,13 +73,23 @@ export function roundingFlips(quantizer: QuantizerValues, x: readonly [Float32Ar
  * {@link TIE} of a level: whatever an engine's last digit, it decides the same.
  */
 export function awayFromBoundaries(quantizer: QuantizerValues, x: Float32Array): Float32Array {
-  const { scale, offset, lowest, highest } = quantizer, indexOf = scaleIndex(quantizer);
-  return x.map((value, at) => {
-    const s = indexOf(at), v = (value - offset[s]) / scale[s];
-    const boundary = v <= lowest - TIE || v >= highest + TIE ? undefined : [lowest, highest, Math.floor(v) + 0.5].find((b) => Math.abs(v - b) < TIE);
-    return boundary === undefined ? value : (v > boundary ? boundary + TIE : boundary - TIE) * scale[s] + offset[s];
+  const { lowest, highest } = quantizer, moved = x.slice();
+  forScales(quantizer, x.length, (s, from, to) => {
+    const scale = quantizer.scale[s], offset = quantizer.offset[s];
+    for (let at = from; at < to; at++) {
+      const v = (x[at] - offset) / scale, middle = Math.floor(v) + 0.5;
+      const boundary = Math.abs(v - lowest) < TIE ? lowest : Math.abs(v - highest) < TIE ? highest : v > lowest && v < highest && Math.abs(v - middle) < TIE ? middle : undefined;
+      if (boundary !== undefined) moved[at] = (v > boundary ? boundary + TIE : boundary - TIE) * scale + offset;
+    }
   });
+  return moved;
 }
 
-/** The sum over quantizers. */
-export const totalFlips = (all: readonly RoundingFlips[]): RoundingFlips => all.reduce((a, b) => ({ elements: a.elements + b.elements, flips: a.flips + b.flips, ties: a.ties + b.ties, clips: a.clips + b.clips }), { elements: 0, flips: 0, ties: 0, clips: 0 });
+/** All quantizers of a step together. @param all in the order of the forward pass, with their names */
+export function stepRoundings(all: readonly (RoundingFlips & { quantizer: string })[]): StepRoundings {
+  const sum = (of: (f: RoundingFlips) => number): number => all.reduce((total, f) => total + of(f), 0);
+  return {
+    elements: sum((f) => f.elements), flips: sum((f) => f.flips), ties: sum((f) => f.ties), clips: sum((f) => f.clips), apart: Math.max(0, ...all.map((f) => f.apart)),
+    first: all.find((f) => f.flips > 0),
+  };
+}
