@@ -24,10 +24,14 @@ export function tilesFor(P: number, M: number, N: number): Tiles {
 /** Bytes of shared memory of a product in tiles; a row of a tile is one vector longer than it needs, so that threads don't wait for one another's banks. */
 export const tileBytes = ({ rows, columns, inner }: Tiles): number => inner * (rows + columns + 8) * 4;
 
+/** Columns up to which a thread computes whole rows: the gradient of an image has three, of which a tile would compute 32. */
+const THIN = 4;
+const isThin = (P: number, M: number, N: number): boolean => N <= THIN && P * M >= 256 * BUSY;
+
 /** The tiles of a group's product (none: plain loops), its workgroups and the threads of each. */
 export function tilesOf({ product }: Group, limits: PlanLimits): { tiles: Tiles | undefined; threads: number; blocks: number } {
   const { shape } = product!.outputs[0], [M, N] = shape.slice(-2), P = sizeOf(shape.slice(0, -2));
-  if (limits.isSoftware && !limits.tiles) return { tiles: undefined, threads: 256, blocks: Math.ceil((P * M * N) / 256) };
+  if (!limits.tiles && (limits.isSoftware || isThin(P, M, N))) return { tiles: undefined, threads: 256, blocks: Math.ceil((P * M * (N <= THIN ? 1 : N)) / 256) };
   const t = limits.tiles ?? tilesFor(P * (limits.replicas ?? 1), M, N);
   return { tiles: t, threads: (t.columns / t.width) * (t.rows / t.height), blocks: Math.ceil(N / t.columns) * Math.ceil(M / t.rows) * P };
 }
@@ -39,14 +43,21 @@ export function productKernel(writer: KernelWriter): KernelBody {
   const { tiles, threads, blocks } = tilesOf(group, layout.limits);
   const operations = 2 * P * M * N * K;
 
+  const declarations = `${A.text}
+${B.text}
+fn store${number}(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
+${epilogue.join('\n')}
+}`;
+
   if (!tiles) {
+    const each = N <= THIN ? N : 1, columns = Array.from({ length: each }, (_, c) => c), perRow = N / each;
     const statements = `let element = block * 256 + i32(thread);
-if (element >= ${P * M * N}) { return; }
-let ${COLUMN} = element % ${N}; let ${ROW} = (element / ${N}) % ${M}; let ${BATCH} = element / ${M * N};
-var sum = 0.0f;
-for (var ${INNER} = 0; ${INNER} < ${K}; ${INNER}++) { sum += loadA${number}(${BATCH}, ${ROW}, ${INNER}) * loadB${number}(${BATCH}, ${COLUMN}, ${INNER}); }
-${epilogue.join('\n')}`;
-    return { group, declarations: `${A.text}\n${B.text}`, statements, threads, blocks, operations };
+if (element >= ${P * M * perRow}) { return; }
+let ${COLUMN} = element % ${perRow}; let ${ROW} = (element / ${perRow}) % ${M}; let ${BATCH} = element / ${M * perRow};
+${columns.map((c) => `var sum${c} = 0.0f;`).join(' ')}
+for (var ${INNER} = 0; ${INNER} < ${K}; ${INNER}++) { let a = loadA${number}(${BATCH}, ${ROW}, ${INNER}); ${columns.map((c) => `sum${c} += a * loadB${number}(${BATCH}, ${COLUMN} + ${c}, ${INNER});`).join(' ')} }
+${columns.map((c) => `store${number}(${BATCH}, ${ROW}, ${COLUMN} + ${c}, sum${c});`).join('\n')}`;
+    return { group, declarations, statements, threads, blocks, operations };
   }
 
   const t = tiles, across = t.columns / t.width, down = t.rows / t.height;
@@ -89,11 +100,6 @@ ${epilogue.join('\n')}`;
   }
   const accumulators = Array.from({ length: t.height }, (_, r) => Array.from({ length: widths }, (_v, w) => `var c${r}_${w} = vec4f();`).join(' ')).join('\n');
   const columnBlocks = Math.ceil(N / t.columns), rowBlocks = Math.ceil(M / t.rows);
-  const declarations = `${A.text}
-${B.text}
-fn store${number}(${BATCH}: i32, ${ROW}: i32, ${COLUMN}: i32, sum: f32) {
-${epilogue.join('\n')}
-}`;
   const sum = `for (var inner = 0; inner < ${t.inner}; inner++) {\n${compute.join('\n')}\n}`, fetch = both('fetch');
   // the next tiles are under way while a thread computes: large tiles with the text of a fetch twice, which runs faster; the others once, which compiles faster
   const ahead = `${fetch}\nloop {\n${both('put')}\nworkgroupBarrier();\nfirst += ${t.inner};\nif (first < ${K}) {\n${fetch}\n}\n${sum}\nworkgroupBarrier();\nif (first >= ${K}) { break; }\n}`;
