@@ -138,7 +138,7 @@ export class Dispatch {
     const declarations = this.bindings.map((b, k) => `@group(0) @binding(${k}) var<storage, ${b.writes ? 'read_write' : 'read'}> ${b.name}: array<${b.type}>;`);
     const { workgroups, number } = workgroupLine(bodies.reduce((n, b) => n + b.blocks, 0));
     const shared = [...this.#shared].map(([name, { type, length }]) => `var<workgroup> ${name}: array<${type}, ${length}>;`);
-    const subgroups = this.directives.has('enable subgroups;');
+    const subgroups = this.directives.has('enable chromium_experimental_subgroup_matrix;'); // products by matrix units
     const functions = bodies.map((b, k) => `${b.declarations}\nfn kernel${k}(block: i32, thread: u32${subgroups ? ', subgroup: u32' : ''}) {\n${b.statements}\n}`);
     let first = 0;
     const calls = bodies.map((b, k) => {

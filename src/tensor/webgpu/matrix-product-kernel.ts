@@ -12,6 +12,8 @@ const MEDIUM: Tiles = { rows: 128, columns: 64, inner: 32, height: 32, width: 32
 const TALL: Tiles = { rows: 128, columns: 32, inner: 32, height: 32, width: 16 };
 const SQUARE: Tiles = { rows: 64, columns: 64, inner: 32, height: 32, width: 32 };
 const SMALL: Tiles = { rows: 64, columns: 32, inner: 32, height: 32, width: 16 };
+/** Bytes of shared memory that every WebGPU device has; the small tiles fit into them. */
+const LEAST_SHARED = 16384;
 /** Workgroups that keep a large GPU busy. */
 const BUSY = 132;
 
@@ -34,11 +36,14 @@ export function matrixProduct({ product }: Group, limits: PlanLimits): { units: 
   const a = inputOf(product, 'a'), { shape } = product.outputs[0], [M, N] = shape.slice(-2), P = sizeOf(shape.slice(0, -2));
   const K = product.attributes.transposeA ? a.shape[a.shape.length - 2] : a.shape[a.shape.length - 1];
   if (Math.min(M, N, K) < LEAST_SIDE || P * M * N * K < LEAST_MULTIPLICATIONS || product.inputs.some((v) => isSelection(v))) return undefined;
-  const tiles = limits.matrixTiles ?? matrixTilesFor(P * (limits.replicas ?? 1), M, N);
-  const subgroups = (tiles.rows / tiles.height) * (tiles.columns / tiles.width);
-  const sharedBytes = 2 * tileSize(tiles.rows, tiles.inner) + 2 * tileSize(tiles.columns, tiles.inner) + 4 * subgroups * units.rows * (units.columns + PADDING / 2) + 8;
-  return { units, tiles, threads: subgroups * units.threads, blocks: P * Math.ceil(M / tiles.rows) * Math.ceil(N / tiles.columns), sharedBytes };
+  const wanted = limits.matrixTiles ?? matrixTilesFor(P * (limits.replicas ?? 1), M, N);
+  const tiles = sharedBytesOf(wanted, units) <= (limits.sharedBytes ?? LEAST_SHARED) ? wanted : SMALL;
+  return { units, tiles, threads: subgroupsOf(tiles) * units.threads, blocks: P * Math.ceil(M / tiles.rows) * Math.ceil(N / tiles.columns), sharedBytes: sharedBytesOf(tiles, units) };
 }
+
+const subgroupsOf = ({ rows, columns, height, width }: Tiles): number => (rows / height) * (columns / width);
+/** Bytes of shared memory: the tiles of both operands, a fragment of sums for each subgroup, and the largest elements. */
+const sharedBytesOf = (t: Tiles, units: MatrixUnits): number => 2 * tileSize(t.rows, t.inner) + 2 * tileSize(t.columns, t.inner) + 4 * subgroupsOf(t) * units.rows * (units.columns + PADDING / 2) + 8;
 
 /** Whether a value is zeros and ones from a comparison for equality, moved and put together in whatever way. */
 function isSelection(value: Value, depth = 6): boolean {
