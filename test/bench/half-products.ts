@@ -23,7 +23,7 @@ const emulated = process.argv.includes('--emulated'), begun = performance.now();
 const seconds = (): number => (performance.now() - begun) / 1000;
 const gpu = await openDevice({ software: emulated, halfProducts: !emulated });
 const f32: GpuDevice = { ...gpu, matrixUnits: undefined };
-const f16: GpuDevice = emulated ? { ...f32, matrixUnits: { rows: 16, columns: 16, inner: 8, threads: 64, emulated }, matrixTiles: { rows: 32, columns: 32, inner: 16, height: 32, width: 16 } } : gpu;
+const f16: GpuDevice = emulated ? { ...f32, matrixUnits: { rows: 16, columns: 16, inner: 8, threads: 64, emulated }, matrixTiles: { rows: 32, columns: 64, inner: 16, height: 32, width: 32 } } : gpu;
 console.log(`${gpu.adapter.description || gpu.adapter.device}: ${JSON.stringify(f16.matrixUnits)}`);
 
 const name = ({ rows, columns, inner, height, width }: Tiles): string => `${rows}x${columns}x${inner} by ${height}x${width}`;

@@ -88,7 +88,7 @@ test("Dawn's compiler takes the programs of every case, for every size of tiles 
 });
 
 const EMULATED: MatrixUnits = { rows: 16, columns: 16, inner: 8, threads: 64, emulated: true };
-const TILES: Tiles = { rows: 32, columns: 32, inner: 16, height: 32, width: 16 };
+const TILES: Tiles = { rows: 32, columns: 64, inner: 16, height: 32, width: 32 };
 
 for (const [name, c] of Object.entries(productCases)) {
   if (c.compilesSlowly && gpu?.isSoftware) continue;
