@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../../src/files.js';
 import type { ModelScale } from '../../src/models/settings.js';
 import { chooseEngine, findEngine, type EngineName } from '../../src/tensor/engine.js';
 import { agreementTable, type StateAgreement } from './agreement-statistics.js';
-import { measureAgreement, type AgreementOptions } from './agreement.js';
+import { agreementData, measureAgreement, type AgreementOptions } from './agreement.js';
 
 /** What `npm run bench -- --agreement` is told. */
 export type ReportOptions = Pick<AgreementOptions, 'steps' | 'states' | 'tell' | 'batchSize' | 'model'> & { scale: ModelScale; bits: readonly string[]; output?: string };
@@ -21,10 +21,10 @@ export async function reportAgreement({ scale, bits, steps, states, output, tell
   const gpu = await findEngine(process.env.QDETR_ENGINE === 'webgpu-software' ? 'webgpu-software' : 'webgpu');
   if (!gpu.gpu) throw new UserError(`nothing to compare: ${gpu.reason}`);
   process.env.QDETR_ENGINE = CPU;
-  const cpu = await chooseEngine(), found: Record<string, StateAgreement[]> = {}, started = performance.now();
+  const cpu = await chooseEngine(), data = agreementData(scale), found: Record<string, StateAgreement[]> = {}, started = performance.now();
   console.log(`Loss and gradients on ${gpu.version} (WebGPU) against ${cpu.name} ${cpu.version} on ${cpus()[0].model.trim()}, at ${Math.min(states, steps)} states of a training of ${steps} steps on the latter: scale ${scale}, DA, FQM and DRD.`);
   for (const one of bits) {
-    found[one] = await measureAgreement({ scale, bits: one, steps, states, cpu, gpu, tell, ...more });
+    found[one] = await measureAgreement({ scale, bits: one, steps, states, cpu, gpu, data, tell, ...more });
     console.log(`\n${agreementTable(one === formatPrecision(REAL) ? `${one} (nothing rounds)` : one, found[one], steps)}`);
   }
   const seconds = Math.round((performance.now() - started) / 1000);

@@ -26,10 +26,10 @@ export interface StateAgreement {
   /** With a teacher. */
   selection?: Flips;
   partner?: Flips;
-  /** With quantizers: decisions at them. */
-  roundings?: StepRoundings;
-  /** With quantizers: the GPU's engine against the CPU's where each quantizer of both reads the same values, none of them at a boundary; and matchings and FQM's choices that differ all the same. */
-  held?: Difference & { flips: number };
+  /** Decisions at quantizers and ReLUs. */
+  roundings: StepRoundings;
+  /** The GPU's engine against the CPU's where each quantizer and ReLU of both reads the same values, none of them at a boundary; and matchings and FQM's choices that differ all the same. */
+  held: Difference & { flips: number };
 }
 
 /** Agreement that is asked for, relative. */
@@ -79,26 +79,27 @@ const CAUSES = {
   none: 'nothing was decided otherwise',
   matching: 'a matching differs, no rounding',
   FQM: "FQM's choice differs, no rounding, no matching",
-  roundings: 'roundings differ, nothing else',
+  signs: "ReLU's signs differ, nothing else",
+  roundings: 'roundings differ, nothing else but signs',
   both: 'roundings differ, matchings or FQM with them',
 } as const;
 
 /** What was decided otherwise at a state. */
 export function causeOf({ matching, selection, partner, roundings }: StateAgreement): keyof typeof CAUSES {
-  const chosen = (selection?.flips ?? 0) + (partner?.flips ?? 0), rounded = (roundings?.flips ?? 0) + (roundings?.clips ?? 0);
-  if (rounded > 0) return matching.flips + chosen > 0 ? 'both' : 'roundings';
-  return matching.flips > 0 ? 'matching' : chosen > 0 ? 'FQM' : 'none';
+  const chosen = (selection?.flips ?? 0) + (partner?.flips ?? 0);
+  if (roundings.flips + roundings.clips > 0) return matching.flips + chosen > 0 ? 'both' : 'roundings';
+  return matching.flips > 0 ? 'matching' : chosen > 0 ? 'FQM' : roundings.signs.flips > 0 ? 'signs' : 'none';
 }
 
 /**
- * Whether a state is within {@link LIMIT}, or beyond it for decisions at ties: matchings and FQM's choices that the engines' numbers explain, roundings that begin at a tie,
+ * Whether a state is within {@link LIMIT}, or beyond it for decisions at ties: matchings and FQM's choices that the engines' numbers explain, roundings and signs that begin at a tie,
  * and without which the state is within it.
  */
 export function isExplained(state: StateAgreement): boolean {
   const { gpu, held, matching, selection, partner, roundings } = state;
   if ([matching, selection, partner].some((flips) => (flips?.unexplained ?? 0) > 0)) return false;
-  if (roundings?.first && roundings.first.ties < roundings.first.flips) return false;
-  if (held && !agrees(held) && held.flips === 0) return false;
+  if (roundings.first && roundings.first.ties < roundings.first.flips) return false;
+  if (!agrees(held) && held.flips === 0) return false;
   return agrees(gpu) || causeOf(state) !== 'none';
 }
 
@@ -115,7 +116,7 @@ function row(title: string, differences: readonly Difference[]): string[] {
 
 /** A state in a line, for those who wait. */
 export const stateLine = ({ loss, gpu, control, held, roundings }: StateAgreement): string =>
-  `loss ${loss.toPrecision(6)}, gradients ${short(gpu.gradient)} apart, on the CPU itself ${short(control.gradient)}${held && roundings ? `, roundings held ${short(held.gradient)}; ${roundings.flips} roundings differ${roundings.first ? `, first ${roundings.first.flips} at ${roundings.first.quantizer}, ${short(roundings.first.apart)} of a level apart` : ''}` : ''}`;
+  `loss ${loss.toPrecision(6)}, gradients ${short(gpu.gradient)} apart, on the CPU itself ${short(control.gradient)}, with held decisions ${short(held.gradient)}; ${roundings.flips} roundings and ${roundings.signs.flips} signs differ${roundings.first ? `, first ${roundings.first.flips} at ${roundings.first.name}, ${short(roundings.first.apart)} of a level apart` : ''}`;
 
 /** The third of the training that a step is in. */
 const phaseOf = (step: number, steps: number): string => PHASES[Math.min(2, Math.floor((3 * step) / steps))];
@@ -127,25 +128,26 @@ function flipsLine(what: string, all: readonly (Flips | undefined)[]): string | 
   return `${what}: ${flips} of ${sum((f) => f.of)} differ, at ${some.filter((f) => f.flips > 0).length} states${flips > 0 ? `; the two choices are at most ${short(Math.max(...some.map((f) => f.gap)))} apart; more apart than the engines' numbers: ${sum((f) => f.unexplained)}` : ''}`;
 }
 
-function roundingsLine(all: readonly (StepRoundings | undefined)[]): string | undefined {
-  const some = all.filter((f): f is StepRoundings => f !== undefined), firsts = some.flatMap(({ first }) => first ?? []);
-  if (some.length === 0) return undefined;
-  const sum = (of: (f: StepRoundings) => number): number => some.reduce((total, f) => total + of(f), 0);
-  const begins = firsts.length === 0 ? '' : `; they begin with ties at ${firsts.filter((f) => f.ties === f.flips).length} of these (values at most ${short(Math.max(...firsts.map((f) => f.apart)))} of a level apart)`;
-  return `roundings: ${sum((f) => f.flips)} of ${sum((f) => f.elements)} differ (median ${quantile(some.map((f) => f.flips), 0.5)} a state), at ${firsts.length} states${begins}; clipped on one engine alone: ${sum((f) => f.clips)}`;
+function roundingLines(all: readonly StepRoundings[]): string[] {
+  const firsts = all.flatMap(({ first }) => first ?? []), sum = (of: (f: StepRoundings) => number): number => all.reduce((total, f) => total + of(f), 0), elements = sum((f) => f.elements);
+  return [
+    ...(elements === 0 ? [] : [`roundings: ${sum((f) => f.flips)} of ${elements} differ (median ${quantile(all.map((f) => f.flips), 0.5)} a state), at ${all.filter((f) => f.flips > 0).length} states; clipped on one engine alone: ${sum((f) => f.clips)}`]),
+    `ReLU: ${sum((f) => f.signs.flips)} of ${sum((f) => f.signs.elements)} signs differ, at ${all.filter((f) => f.signs.flips > 0).length} states`,
+    ...(firsts.length === 0 ? [] : [`of ${firsts.length} states with such a difference it begins at a tie in ${firsts.filter((f) => f.ties === f.flips).length} (values at most ${short(Math.max(...firsts.map((f) => f.apart)))} of a level apart)`]),
+  ];
 }
 
 /** The table of a training's states as text. @param steps of the training */
 export function agreementTable(title: string, states: readonly StateAgreement[], steps: number): string {
   const gpu = (some: readonly StateAgreement[]): Difference[] => some.map((s) => s.gpu);
-  const held = states.flatMap((s) => s.held ?? []);
+  const held = states.map((s) => s.held);
   const rows = [
     [title, 'states', 'loss', 'gradient', 'worst parameter', `within ${LIMIT}`],
     ...PHASES.map((phase) => row(phase, gpu(states.filter(({ step }) => phaseOf(step, steps) === phase)))),
     ...Object.entries(CAUSES).map(([cause, words]) => row(words, gpu(states.filter((s) => causeOf(s) === cause)))),
     row('all', gpu(states)),
     row('CPU against itself, last digits changed', states.map((s) => s.control)),
-    ...(held.length > 0 ? [row('GPU, roundings held', held)] : []),
+    row('GPU, roundings and signs held', held),
   ].filter(([, count]) => count !== '0');
   const widths = rows[0].map((_, column) => Math.max(...rows.map((r) => r[column].length)));
   const logged = three(states.map((s) => s.gpu.logged));
@@ -154,6 +156,6 @@ export function agreementTable(title: string, states: readonly StateAgreement[],
     ...rows.map((r) => r.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i] + 2))).join('')),
     `relative differences: median / 95 % / largest; of the other logged numbers ${logged}; the worst parameter is ${worst.name}`,
     flipsLine('matchings (an image of a decoder layer)', states.map((s) => s.matching)), flipsLine('queries that learn (Eq. 2.34)', states.map((s) => s.selection)), flipsLine('partners (Eq. 2.35)', states.map((s) => s.partner)),
-    roundingsLine(states.map((s) => s.roundings)),
+    ...roundingLines(states.map((s) => s.roundings)),
   ].filter((line) => line !== undefined).join('\n');
 }

@@ -4,14 +4,13 @@
  */
 import { OBJECTS_PER_IMAGE } from '../../src/data/batches.js';
 import { resolveDistillation, type DistillationSettings } from '../../src/distillation/settings.js';
-import { detectorRun, openData, quantizationOf, splitSizes, type DetectorRunOptions, type RunTeacher } from '../../src/experiments/detector-run.js';
+import { detectorRun, openData, quantizationOf, splitSizes, type DetectorData, type DetectorRunOptions, type RunTeacher } from '../../src/experiments/detector-run.js';
 import { hasShippedWeights, shippedName } from '../../src/experiments/shipped-weights.js';
 import { startingWeights } from '../../src/experiments/starting-weights.js';
 import { PAPER_ALIGNMENT } from '../../src/models/distribution-alignment.js';
 import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { modelOf, teacherModelOf, type DetectorSettings, type ModelScale } from '../../src/models/settings.js';
 import type { Levels } from '../../src/quantizer/levels.js';
-import { formatPrecision, REAL } from '../../src/quantizer/precision.js';
 import { compileStep, type CompiledStep, type StateStep } from '../../src/tensor/compile-step.js';
 import type { EngineFinding } from '../../src/tensor/engine.js';
 import type { TensorSpec, TypedArray } from '../../src/tensor/graph.js';
@@ -25,9 +24,9 @@ import { resolveSettings } from '../../src/training/settings.js';
 import type { TrainingTask } from '../../src/training/train.js';
 import { differentiate, packState, type ObjectiveFunction, type TrainingState } from '../../src/training/training-step.js';
 import { difference, stateLine, type Results, type StateAgreement } from './agreement-statistics.js';
+import { decisionCalls, inPlaceOf } from './decision-calls.js';
 import { assignmentFlips, decisionOutputs, decisionsOf, partnerFlips, selectionFlips, type DecisionShapes } from './decisions.js';
-import { inPlaceOf, quantizerCalls } from './quantizer-calls.js';
-import { awayFromBoundaries, roundingFlips, stepRoundings, type QuantizerValues } from './roundings.js';
+import { awayFromBoundaries, awayFromZero, RELU, roundingFlips, signFlips, stepRoundings, type QuantizerValues } from './roundings.js';
 
 /** What is trained, and where it is looked at. */
 export interface AgreementOptions {
@@ -39,6 +38,8 @@ export interface AgreementOptions {
   /** Engines: the training's own, and the one that is compared. The process has to have chosen the first. */
   cpu: EngineFinding;
   gpu: EngineFinding;
+  /** Left out: {@link agreementData}. */
+  data?: DetectorData;
   /** In the place of the scale's batch. */
   batchSize?: number;
   /** Changes the models of student and teacher. */
@@ -49,19 +50,25 @@ export interface AgreementOptions {
 /** Steps before which states are looked at: `count` of 0..steps - 1, evenly spread. */
 export const statesOf = (steps: number, count: number): number[] => Array.from({ length: Math.min(count, steps) }, (_, i) => Math.floor((i * steps) / Math.min(count, steps)));
 
+/** Training images, at most: each is composed before it is first seen. */
+const IMAGES = 1600;
+
+/** What is trained on: the first of the scale's images. */
+export const agreementData = (scale: ModelScale): DetectorData => openData(modelOf(scale), { ...splitSizes[scale], train: Math.min(splitSizes[scale].train, IMAGES) });
+
 /** A student with DA, FQM and DRD; its weights and its teacher's are the project's where it has some of this scale, else random. */
-function studentOptions({ scale, bits, steps, batchSize, model: change = (settings) => settings }: AgreementOptions): DetectorRunOptions & { distillation: { settings: DistillationSettings; teacher: RunTeacher } } {
+function studentOptions({ scale, bits, steps, batchSize, data = agreementData(scale), model: change = (settings) => settings }: AgreementOptions): DetectorRunOptions & { distillation: { settings: DistillationSettings; teacher: RunTeacher } } {
   const model = change(modelOf(scale)), teacherModel = change(teacherModelOf(scale)), name = shippedName(scale, 'detr'), teacherName = shippedName(scale, 'detr', '-teacher');
   const training = resolveSettings(scale, { steps, ...(batchSize === undefined ? {} : { batchSize }) });
   const teacher = hasShippedWeights(teacherName) ? startingWeights('shipped', teacherModel, teacherName) : { id: 'random', parameters: initialDetectorParameters(teacherModel, new RandomStream(9)) };
   return {
-    experiment: 'agreement', method: 'agreement', bits, scale, artefact: [], model, training, data: openData(model, splitSizes[scale]), batchStatistics: true,
+    experiment: 'agreement', method: 'agreement', bits, scale, artefact: [], model, training, data, batchStatistics: true,
     from: hasShippedWeights(name) ? startingWeights('shipped', model, name) : undefined, alignment: PAPER_ALIGNMENT,
     distillation: { settings: resolveDistillation({}), teacher: { ...teacher, model: teacherModel } },
   };
 }
 
-const GRADIENT = 'gradient/', LOGGED = 'logged/', READ = 'read/', QUANTIZED = 'quantized/', HELD = 'held/';
+const GRADIENT = 'gradient/', LOGGED = 'logged/', READ = 'read/', GIVEN = 'given/', HELD = 'held/';
 
 /** Loss, numbers for the log, packed gradients, and what else the objective gives, of a batch. */
 const gradientStep = (layouts: readonly GroupLayout[], objective: ObjectiveFunction): StateStep => (state, inputs) => {
@@ -69,22 +76,20 @@ const gradientStep = (layouts: readonly GroupLayout[], objective: ObjectiveFunct
   return { outputs: { loss, ...logged, ...Object.fromEntries(layouts.map((layout) => [GRADIENT + layout.group.name, packTensors(layout, gradients)])) } };
 };
 
-/** What is known of a quantizer before a step runs. */
-interface KnownQuantizer extends Levels {
+/** What is known of a call before a step runs. */
+interface KnownCall {
   shape: readonly number[];
-  axis: number;
-  /** Names of parameters. */
-  scale: string;
-  offset?: string;
+  /** None for ReLU. Scale and offset are names of parameters. */
+  quantizer?: Levels & { axis: number; scale: string; offset?: string };
 }
 
-/** An objective in three forms: as it is, with its decisions; also with what its quantizers read and give; with quantizers that read what they are given. */
+/** An objective in three forms: as it is, with its matchings; also with what its quantizers and ReLUs read and give; with quantizers and ReLUs that read what they are given. */
 interface Objectives {
   plain: ObjectiveFunction;
-  quantizers: ObjectiveFunction;
+  shown: ObjectiveFunction;
   held: ObjectiveFunction;
-  /** Of the last trace of `quantizers`. */
-  found: KnownQuantizer[];
+  /** Of the last trace of `shown`. */
+  found: KnownCall[];
 }
 
 function objectivesOf(options: ReturnType<typeof studentOptions>): Objectives {
@@ -97,12 +102,12 @@ function objectivesOf(options: ReturnType<typeof studentOptions>): Objectives {
   };
   const objectives: Objectives = {
     plain,
-    quantizers: (parameters, batch) => {
-      const { result, calls } = quantizerCalls(() => plain(parameters, batch)), nameOf = (t: Tensor): string => Object.keys(parameters).find((name) => parameters[name] === t)!;
-      objectives.found = calls.map(({ x, scale, offset, attributes }) => ({ ...attributes, shape: x.shape, scale: nameOf(scale), offset: offset && nameOf(offset) }));
-      return { ...result, logged: { ...result.logged, ...Object.fromEntries(calls.flatMap(({ x, quantized }, i) => [[READ + i, x], [QUANTIZED + i, quantized]])) } };
+    shown: (parameters, batch) => {
+      const { result, calls } = decisionCalls(() => plain(parameters, batch)), nameOf = (t: Tensor): string => Object.keys(parameters).find((name) => parameters[name] === t)!;
+      objectives.found = calls.map(({ x, quantizer }) => ({ shape: x.shape, ...(quantizer ? { quantizer: { ...quantizer.attributes, scale: nameOf(quantizer.scale), offset: quantizer.offset && nameOf(quantizer.offset) } } : {}) }));
+      return { ...result, logged: { ...result.logged, ...Object.fromEntries(calls.flatMap(({ x, y, quantizer }, i) => [[READ + i, x], ...(quantizer ? [[GIVEN + i, y]] : [])])) } };
     },
-    held: (parameters, batch) => quantizerCalls(() => plain(parameters, batch), (x, i) => inPlaceOf(x, batch[HELD + i])).result,
+    held: (parameters, batch) => decisionCalls(() => plain(parameters, batch), (x, i) => inPlaceOf(x, batch[HELD + i])).result,
     found: [],
   };
   return objectives;
@@ -149,7 +154,7 @@ type Batch = Record<string, TypedArray>;
 
 /** A step's forms compiled on two engines, the first of which says what is right. */
 class Comparison {
-  private constructor(private readonly layouts: readonly GroupLayout[], private readonly shapes: DecisionShapes, private readonly plain: Pair, private readonly quantizers: Pair | undefined, private readonly held: Pair | undefined, private readonly known: readonly KnownQuantizer[]) {}
+  private constructor(private readonly layouts: readonly GroupLayout[], private readonly shapes: DecisionShapes, private readonly plain: Pair, private readonly shown: Pair, private readonly held: Pair, private readonly known: readonly KnownCall[]) {}
 
   static async create(student: ReturnType<typeof studentOptions>, { inputs }: TrainingTask, state: TrainingState, engines: readonly [EngineFinding, EngineFinding], tell?: (text: string) => void): Promise<Comparison> {
     const layouts = packLayout(state.parameters, student.training), objectives = objectivesOf(student);
@@ -161,11 +166,10 @@ class Comparison {
       }
       return pair as unknown as Pair;
     };
-    const plain = await compile('step', objectives.plain), isQuantized = student.bits !== formatPrecision(REAL);
-    const quantizers = isQuantized ? await compile('step with its quantizers', objectives.quantizers) : undefined, known = objectives.found;
-    const held = isQuantized ? await compile('step with held quantizers', objectives.held, Object.fromEntries(known.map(({ shape }, i) => [HELD + i, { shape, dtype: 'float32' as const }]))) : undefined;
+    const plain = await compile('step', objectives.plain), shown = await compile('step that shows its decisions', objectives.shown), known = objectives.found;
+    const held = await compile('step with held decisions', objectives.held, Object.fromEntries(known.map(({ shape }, i) => [HELD + i, { shape, dtype: 'float32' as const }])));
     const { batchSize } = student.training, { queries, decoderLayers } = student.model;
-    return new Comparison(layouts, { layers: decoderLayers, batch: batchSize, boxes: OBJECTS_PER_IMAGE, queries, others: student.distillation.teacher.model.queries }, plain, quantizers, held, known);
+    return new Comparison(layouts, { layers: decoderLayers, batch: batchSize, boxes: OBJECTS_PER_IMAGE, queries, others: student.distillation.teacher.model.queries }, plain, shown, held, known);
   }
 
   /** Both engines at one state and batch. */
@@ -177,17 +181,21 @@ class Comparison {
     return {
       loss: a.loss, gpu: difference(a, b), control: difference(a, changed),
       matching: assignmentFlips(first, second, shapes), selection: selectionFlips(first, second, shapes), partner: partnerFlips(first, second, shapes),
-      ...(await this.#quantized(state, values, batch)),
+      ...(await this.#decided(state, values, batch)),
     };
   }
 
-  async #quantized({ parameters }: TrainingState, values: ParameterValues, batch: Batch): Promise<Pick<StateAgreement, 'roundings' | 'held'>> {
-    if (!this.quantizers || !this.held) return {};
-    const [a, b] = await this.#both(this.quantizers, values, batch) as Record<string, Float32Array>[];
-    const quantizers = this.known.map(({ scale, offset, ...known }): QuantizerValues => ({ ...known, scale: parameters[scale].data, offset: offset ? parameters[offset].data : new Float32Array(parameters[scale].data.length) }));
-    const roundings = stepRoundings(quantizers.map((quantizer, i) => ({ quantizer: this.known[i].scale, ...roundingFlips(quantizer, [a[READ + i], b[READ + i]], [a[QUANTIZED + i], b[QUANTIZED + i]]) })));
-    const given = Object.fromEntries(quantizers.map((quantizer, i) => [HELD + i, awayFromBoundaries(quantizer, a[READ + i])]));
-    const [x, y] = (await this.#both(this.held, values, { ...batch, ...given })).map((outputs) => ({ ...resultsOf(this.layouts, outputs), decisions: decisionsOf(outputs) }));
+  async #decided({ parameters }: TrainingState, values: ParameterValues, batch: Batch): Promise<Pick<StateAgreement, 'roundings' | 'held'>> {
+    const [a, b] = await this.#both(this.shown, values, batch) as Record<string, Float32Array>[];
+    const all = this.known.map(({ shape, quantizer }, i) => {
+      const read = [a[READ + i], b[READ + i]] as const;
+      if (!quantizer) return { flips: { name: RELU, ...signFlips(read) }, held: awayFromZero(read[0]) };
+      const { scale, offset, ...levels } = quantizer, scales = parameters[scale].data;
+      const known: QuantizerValues = { ...levels, shape, scale: scales, offset: offset ? parameters[offset].data : new Float32Array(scales.length) };
+      return { flips: { name: scale, ...roundingFlips(known, read, [a[GIVEN + i], b[GIVEN + i]]) }, held: awayFromBoundaries(known, read[0]) };
+    });
+    const roundings = stepRoundings(all.map(({ flips }) => flips));
+    const [x, y] = (await this.#both(this.held, values, { ...batch, ...Object.fromEntries(all.map(({ held }, i) => [HELD + i, held])) })).map((outputs) => ({ ...resultsOf(this.layouts, outputs), decisions: decisionsOf(outputs) }));
     const heldFlips = [assignmentFlips, selectionFlips, partnerFlips].map((flipsOf) => flipsOf(x.decisions, y.decisions, this.shapes).flips);
     return { roundings, held: { ...difference(x, y), flips: heldFlips.reduce((total, flips) => total + flips) } };
   }
@@ -201,7 +209,7 @@ class Comparison {
   }
 
   async dispose(): Promise<void> {
-    for (const pair of [this.plain, this.quantizers, this.held]) for (const step of pair ?? []) await step.dispose();
+    for (const step of [this.plain, this.shown, this.held].flat()) await step.dispose();
   }
 }
 

@@ -23,13 +23,15 @@ export interface RoundingFlips {
   apart: number;
 }
 
-/** The decisions of all quantizers of a step. */
+/** The decisions of all quantizers and ReLUs of a step. */
 export interface StepRoundings extends RoundingFlips {
+  /** ReLU's elements that are above 0 on one engine alone, and all of its elements. */
+  signs: { elements: number; flips: number };
   /**
-   * The first quantizer of the forward pass, by the name of its scale, that has flips. Nothing was rounded otherwise before it, so that all of them should be ties; later
+   * Where in the forward pass flips begin, a quantizer by the name of its scale. Nothing was decided otherwise before, so that all of these should be ties; later
    * ones see values that are whole levels apart.
    */
-  first?: RoundingFlips & { quantizer: string };
+  first?: RoundingFlips & { name: string };
 }
 
 /** Share of a level within which two values at a boundary count as the same. */
@@ -85,11 +87,32 @@ export function awayFromBoundaries(quantizer: QuantizerValues, x: Float32Array):
   return moved;
 }
 
-/** All quantizers of a step together. @param all in the order of the forward pass, with their names */
-export function stepRoundings(all: readonly (RoundingFlips & { quantizer: string })[]): StepRoundings {
-  const sum = (of: (f: RoundingFlips) => number): number => all.reduce((total, f) => total + of(f), 0);
+/** ReLU's decisions, as {@link roundingFlips} counts them, in units of 1: what it reads is normalized. */
+export function signFlips([a, b]: readonly [Float32Array, Float32Array]): RoundingFlips {
+  let flips = 0, ties = 0, apart = 0;
+  for (let at = 0; at < a.length; at++) {
+    if (a[at] > 0 === b[at] > 0) continue;
+    const distance = Math.abs(a[at] - b[at]);
+    flips++;
+    if (distance < TIE) ties++;
+    apart = Math.max(apart, distance);
+  }
+  return { elements: a.length, flips, ties, clips: 0, apart };
+}
+
+/** {@link awayFromBoundaries} of ReLU. */
+export const awayFromZero = (x: Float32Array): Float32Array => x.map((v) => (Math.abs(v) >= TIE ? v : v > 0 ? TIE : -TIE));
+
+/** All of a step's together. @param all in the order of the forward pass, with their names */
+export function stepRoundings(all: readonly (RoundingFlips & { name: string })[]): StepRoundings {
+  const sum = (some: readonly RoundingFlips[], of: (f: RoundingFlips) => number): number => some.reduce((total, f) => total + of(f), 0);
+  const signs = all.filter(({ name }) => name === RELU), levels = all.filter(({ name }) => name !== RELU);
   return {
-    elements: sum((f) => f.elements), flips: sum((f) => f.flips), ties: sum((f) => f.ties), clips: sum((f) => f.clips), apart: Math.max(0, ...all.map((f) => f.apart)),
+    elements: sum(levels, (f) => f.elements), flips: sum(levels, (f) => f.flips), ties: sum(levels, (f) => f.ties), clips: sum(levels, (f) => f.clips), apart: levels.reduce((most, f) => Math.max(most, f.apart), 0),
+    signs: { elements: sum(signs, (f) => f.elements), flips: sum(signs, (f) => f.flips) },
     first: all.find((f) => f.flips > 0),
   };
 }
+
+/** What ReLUs are called. */
+export const RELU = 'ReLU';
