@@ -1,24 +1,28 @@
+import { inputOf } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { BATCH, COLUMN, ROW, type Group } from './group.js';
 import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
 import { INNER, productOperands } from './product-operands.js';
 
-/** Tiles by what they are for; how fast each is on one H100 is in test/bench. */
+/** Tiles by what they are for; test/bench/gpu-child.ts measures an operation with any others. */
 const LARGE: Tiles = { rows: 128, columns: 128, inner: 8, height: 8, width: 8 };
 const MEDIUM: Tiles = { rows: 64, columns: 64, inner: 16, height: 8, width: 4 };
 const TALL: Tiles = { rows: 128, columns: 32, inner: 16, height: 8, width: 4 };
 const NARROW: Tiles = { rows: 64, columns: 32, inner: 16, height: 4, width: 4 };
 const FLAT: Tiles = { rows: 32, columns: 64, inner: 16, height: 4, width: 4 };
-const SMALL: Tiles = { rows: 32, columns: 32, inner: 32, height: 4, width: 4 };
+const SMALL: Tiles = { rows: 32, columns: 32, inner: 16, height: 4, width: 4 };
+const LONG: Tiles = { ...SMALL, inner: 32 };
+/** Inner dimension up to which fewer rounds of a longer program are not worth the time that a driver takes to compile it. */
+const SHORT_INNER = 128;
 /** Workgroups that keep a large GPU busy. */
 const BUSY = 132;
 
 /** The largest tiles that still give every multiprocessor of a large GPU something to do. */
-export function tilesFor(P: number, M: number, N: number): Tiles {
+export function tilesFor(P: number, M: number, N: number, K: number): Tiles {
   const count = (t: Tiles): number => P * Math.ceil(M / t.rows) * Math.ceil(N / t.columns);
   if (N >= 96 && M >= 96 && count(LARGE) >= 2 * BUSY) return LARGE;
   const fitting = N > 32 ? (M > 32 ? [MEDIUM, FLAT] : [FLAT]) : M > 32 ? [TALL, NARROW] : [];
-  return fitting.find((t) => count(t) >= 2 * BUSY) ?? (fitting.length > 0 && count(fitting.at(-1)!) >= BUSY ? fitting.at(-1)! : SMALL);
+  return fitting.find((t) => count(t) >= 2 * BUSY) ?? (fitting.length > 0 && count(fitting.at(-1)!) >= BUSY ? fitting.at(-1)! : K <= SHORT_INNER ? SMALL : LONG);
 }
 
 /** Bytes of shared memory of a product in tiles; a row of a tile is one vector longer than it needs, so that threads don't wait for one another's banks. */
@@ -31,8 +35,9 @@ const isThin = (P: number, M: number, N: number): boolean => N <= THIN && P * M 
 /** The tiles of a group's product (none: plain loops), its workgroups and the threads of each. */
 export function tilesOf({ product }: Group, limits: PlanLimits): { tiles: Tiles | undefined; threads: number; blocks: number } {
   const { shape } = product!.outputs[0], [M, N] = shape.slice(-2), P = sizeOf(shape.slice(0, -2));
+  const a = inputOf(product!, 'a').shape, K = a[a.length - (product!.attributes.transposeA ? 2 : 1)];
   if (!limits.tiles && (limits.isSoftware || isThin(P, M, N))) return { tiles: undefined, threads: 256, blocks: Math.ceil((P * M * (N <= THIN ? 1 : N)) / 256) };
-  const t = limits.tiles ?? tilesFor(P * (limits.replicas ?? 1), M, N);
+  const t = limits.tiles ?? tilesFor(P * (limits.replicas ?? 1), M, N, K);
   return { tiles: t, threads: (t.columns / t.width) * (t.rows / t.height), blocks: Math.ceil(N / t.columns) * Math.ceil(M / t.rows) * P };
 }
 
