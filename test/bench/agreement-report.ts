@@ -23,14 +23,18 @@ export async function reportAgreement({ scale, bits, steps, states, output, tell
   process.env.QDETR_ENGINE = CPU;
   const cpu = await chooseEngine(), data = agreementData(scale), found: Record<string, StateAgreement[]> = {}, started = performance.now();
   console.log(`Loss and gradients on ${gpu.version} (WebGPU) against ${cpu.name} ${cpu.version} on ${cpus()[0].model.trim()}, at ${Math.min(states, steps)} states of a training of ${steps} steps on the latter: scale ${scale}, DA, FQM and DRD.`);
+  const seconds = (): number => Math.round((performance.now() - started) / 1000);
+  const save = (): void => {
+    if (output !== undefined) writeFileAtomic(output, `${JSON.stringify({ schemaVersion: 1, scale, steps, gpu: gpu.version, cpu: `${cpu.name} ${cpu.version}`, seconds: seconds(), states: found })}\n`);
+  };
   for (const one of bits) {
-    found[one] = await measureAgreement({ scale, bits: one, steps, states, cpu, gpu, data, tell, ...more });
+    const each = (some: readonly StateAgreement[]): void => {
+      found[one] = [...some];
+      save(); // a run that is cut off has measured something
+    };
+    found[one] = await measureAgreement({ scale, bits: one, steps, states, cpu, gpu, data, tell, each, ...more });
     console.log(`\n${agreementTable(one === formatPrecision(REAL) ? `${one} (nothing rounds)` : one, found[one], steps)}`);
   }
-  const seconds = Math.round((performance.now() - started) / 1000);
-  console.log(`\n${seconds} s`);
-  if (output !== undefined) {
-    writeFileAtomic(output, `${JSON.stringify({ schemaVersion: 1, scale, steps, gpu: gpu.version, cpu: `${cpu.name} ${cpu.version}`, seconds, states: found })}\n`);
-  }
+  console.log(`\n${seconds()} s`);
   return found;
 }

@@ -45,6 +45,8 @@ export interface AgreementOptions {
   /** Changes the models of student and teacher. */
   model?(settings: DetectorSettings): DetectorSettings;
   tell?(text: string): void;
+  /** Is shown the states so far after each. */
+  each?(states: readonly StateAgreement[]): void;
 }
 
 /** Steps before which states are looked at: `count` of 0..steps - 1, evenly spread. */
@@ -131,7 +133,7 @@ const resultsOf = (layouts: readonly GroupLayout[], outputs: Record<string, Type
  * @returns one entry for each state, in the order of the training
  */
 export async function measureAgreement(options: AgreementOptions): Promise<StateAgreement[]> {
-  const { steps, states: count, cpu, gpu, tell } = options;
+  const { steps, states: count, cpu, gpu, tell, each } = options;
   const student = studentOptions(options), task = await detectorRun(student).task!(), state = await startingState(task);
   const training = await compileTraining(task, state, student.training), comparison = await Comparison.create(student, task, state, [cpu, gpu], tell);
   const found: StateAgreement[] = [];
@@ -141,6 +143,7 @@ export async function measureAgreement(options: AgreementOptions): Promise<State
       for (const taken = training.steps(done, step); !(await taken.next()).done;) done++;
       const at = { step, ...(await comparison.at(await training.read(), task.batch(step))) };
       found.push(at);
+      each?.(found);
       tell?.(`${options.bits}: state ${found.length} of ${Math.min(count, steps)}, after ${step} steps: ${stateLine(at)}`);
     }
     return found;
