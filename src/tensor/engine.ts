@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { UserError, messageOf } from '../errors.js';
 import type { OnnxRuntime } from './onnx-engine.js';
 import { openDevice, type GpuDevice } from './webgpu/adapter.js';
+import { halfProductsError } from './webgpu/half-product-check.js';
 
 /** Engines that compiled steps run on, in the order in which they are tried; the last ones only when they are asked for. */
 export const ENGINES = ['webgpu', 'onnxruntime-node', 'onnxruntime-web', 'webgpu-f16', 'webgpu-software'] as const;
@@ -30,12 +31,14 @@ export interface EngineFinding {
 
 /**
  * Loads one engine. onnxruntime-node is a native library inside of its npm package; onnxruntime-web is WebAssembly and runs
- * wherever Node does. Its telemetry is off unless the environment sets ORT_DISABLE_TELEMETRY to 0.
+ * wherever Node does. `webgpu-f16` multiplies integers first, and is not used where they come out wrong. onnxruntime's telemetry is off unless the environment sets ORT_DISABLE_TELEMETRY to 0.
  */
 export async function findEngine(name: EngineName): Promise<EngineFinding> {
   try {
     if (name === 'webgpu' || name === 'webgpu-f16' || name === 'webgpu-software') {
       const gpu = await openDevice({ software: name === 'webgpu-software', halfProducts: name === 'webgpu-f16' });
+      const wrong = name === 'webgpu-f16' ? await halfProductsError(gpu) : undefined;
+      if (wrong !== undefined) return { name, reason: wrong };
       return { name, gpu, version: gpu.adapter.description || gpu.adapter.device };
     }
     process.env.ORT_DISABLE_TELEMETRY ??= '1'; // since 1.29 onnxruntime's own builds keep an identifier of the machine and send events to Microsoft

@@ -91,9 +91,9 @@ export function matrixProductKernel(writer: KernelWriter): KernelBody {
     return { places, fetch: [...fetch, `most${name} = max(most${name}, ${largest});`], put, fragment };
   };
   const a = operand('A', t.rows, M, 'row0', A.alongInner), b = operand('B', t.columns, N, 'column0', B.alongInner);
-  const exponents = dispatch.shared('largest', 'atomic<u32>', 2);
   const stride = units.columns + PADDING / 2, region = units.rows * stride;
   const sums = dispatch.shared('sums', 'f32', (threads / units.threads) * region);
+  const exponents = dispatch.shared('largest', 'atomic<u32>', 2);
 
   const name = (i: number, j: number): string => `c${i}_${j}`;
   const all = Array.from({ length: down * wide }, (_, f): [i: number, j: number] => [Math.floor(f / wide), f % wide]);
