@@ -7,6 +7,7 @@ type AddCommand = (program: Command) => void;
 export const commands: Record<string, () => Promise<AddCommand>> = {
   bundle: async () => (await import('./bundle.js')).bundleCommand,
   claims: async () => (await import('./claims.js')).claimsCommand,
+  cost: async () => (await import('./cost.js')).costCommand,
   data: async () => (await import('./data.js')).dataCommand,
   doctor: async () => (await import('./doctor.js')).doctorCommand,
   evaluate: async () => (await import('./evaluate.js')).evaluateCommand,

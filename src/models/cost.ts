@@ -1,6 +1,12 @@
 import { BACKBONE } from './residual-backbone.js';
 import { residualBlocks } from './residual-layout.js';
-import { featureChannels, featureSize, type BackboneSettings, type DetectorSettings } from './settings.js';
+import { featureChannels, type BackboneSettings, type DetectorSettings } from './settings.js';
+
+/** Sides of an image, pixels. */
+export interface ImageSides {
+  height: number;
+  width: number;
+}
 
 /** One matrix product or convolution of the model. */
 export interface ModuleCost {
@@ -10,24 +16,29 @@ export interface ModuleCost {
   kind: 'weights' | 'attention';
   /** Elements of the weight; 0 for attention. */
   weights: number;
+  /** Output channels or features, each with a scale where the weight is quantized; 0 for attention. */
+  outputs: number;
   /** Elements that stay real-valued: bias, and after a convolution batch normalization's weight and bias, with RPReLU its slopes and biases. */
   others: number;
   /** Multiply-accumulate operations for one image, in every decoder layer that the module reads. */
   multiplyAdds: number;
 }
 
+/** The square image of a detector's settings. */
+const squareOf = ({ imageSize }: DetectorSettings): ImageSides => ({ height: imageSize, width: imageSize });
+
 /**
- * Every product of `detector` for one image of `settings.imageSize`, in the order of the forward pass. The heads share their weights over the
+ * Every product of `detector` for one image, by default the square of `settings.imageSize`, in the order of the forward pass. The heads share their weights over the
  * decoder layers and run for each of them, in evaluation too. Layer norms and query positions: `parameterCount`. SMCA's Gaussians are
  * no products of matrices and are left out: 5 operations for a cell, query and head at most.
  */
-export function detectorCost(settings: DetectorSettings): ModuleCost[] {
+export function detectorCost(settings: DetectorSettings, image = squareOf(settings)): ModuleCost[] {
   const { family, modelWidth: width, heads, feedForward, encoderLayers, decoderLayers, queries, classes, backbone } = settings;
-  const memory = featureSize(settings) ** 2;
-  const linear = (name: string, inputs: number, outputs: number, rows: number): ModuleCost => ({ name, kind: 'weights', weights: inputs * outputs, others: outputs, multiplyAdds: inputs * outputs * rows });
+  const { costs: convolutions, cells: memory } = backboneProducts(BACKBONE, backbone, image);
+  const linear = (name: string, inputs: number, outputs: number, rows: number): ModuleCost => ({ name, kind: 'weights', weights: inputs * outputs, outputs, others: outputs, multiplyAdds: inputs * outputs * rows });
   const attention = (name: string, rows: number, keys: number): ModuleCost[] => [
     ...(['q_proj', 'k_proj', 'v_proj'] as const).map((part) => linear(`${name}.${part}`, width, width, part === 'q_proj' ? rows : keys)),
-    ...['qk', 'av'].map((part): ModuleCost => ({ name: `${name}.${part}`, kind: 'attention', weights: 0, others: 0, multiplyAdds: rows * keys * width })),
+    ...['qk', 'av'].map((part): ModuleCost => ({ name: `${name}.${part}`, kind: 'attention', weights: 0, outputs: 0, others: 0, multiplyAdds: rows * keys * width })),
     linear(`${name}.out_proj`, width, width, rows),
   ];
   const mlp3 = (name: string, outputs: number, rows: number): ModuleCost[] => [width, width, outputs].map((out, i) => linear(`${name}.layers.${i}`, width, out, rows));
@@ -36,7 +47,7 @@ export function detectorCost(settings: DetectorSettings): ModuleCost[] {
   ];
   const isSmca = family === 'smca-detr';
   const hidden = (name: string, rows: number): ModuleCost[] => [linear(`${name}.linear1`, width, feedForward, rows), linear(`${name}.linear2`, feedForward, width, rows)];
-  const costs = [...backboneCost(BACKBONE, backbone, settings.imageSize), linear('input_proj', featureChannels(backbone), width, memory)];
+  const costs = [...convolutions, linear('input_proj', featureChannels(backbone), width, memory)];
   for (let layer = 0; layer < encoderLayers; layer++) {
     const at = `transformer.encoder.layers.${layer}`;
     costs.push(...attention(`${at}.self_attn`, memory, memory), ...hidden(at, memory));
@@ -51,28 +62,30 @@ export function detectorCost(settings: DetectorSettings): ModuleCost[] {
 }
 
 /**
- * Every convolution of the residual backbone for one image of side `imageSize`. Elements of an activation count with the convolution
- * after it; those after the stem and after a block's sum with the convolution before.
+ * Every convolution of the residual backbone for one image, whose sides a stride halves upwards, and the cells of the last feature map.
+ * Elements of an activation count with the convolution after it; those after the stem and after a block's sum with the convolution before.
  */
-export function backboneCost(name: string, settings: BackboneSettings, imageSize: number): ModuleCost[] {
+function backboneProducts(name: string, settings: BackboneSettings, image: ImageSides): { costs: ModuleCost[]; cells: number } {
   const { stem, stemKernel = 3, pool, activation } = settings;
   const [slopes, rprelus] = activation === 'rprelu' ? [1, 3] : [0, 0];
-  const convolution = (at: string, kernel: number, inputs: number, outputs: number, side: number, activations: number): ModuleCost => {
+  let { height, width } = image;
+  const stride = (by: number): void => void ([height, width] = [Math.ceil(height / by), Math.ceil(width / by)]);
+  const convolution = (at: string, kernel: number, inputs: number, outputs: number, activations: number): ModuleCost => {
     const weights = kernel * kernel * inputs * outputs;
-    return { name: at, kind: 'weights', weights, others: 2 * outputs + activations, multiplyAdds: weights * side * side };
+    return { name: at, kind: 'weights', weights, outputs, others: 2 * outputs + activations, multiplyAdds: weights * height * width };
   };
-  let side = imageSize / 2;
-  const costs = [convolution(`${name}.conv1`, stemKernel, 3, stem, side, slopes * stem)];
-  if (pool) side /= 2;
+  stride(2);
+  const costs = [convolution(`${name}.conv1`, stemKernel, 3, stem, slopes * stem)];
+  if (pool) stride(2);
   for (const { name: block, convolutions, shortcut, inputs, outputs } of residualBlocks(settings)) {
     const at = `${name}.${block}`, last = convolutions.length - 1;
     convolutions.forEach((c, i) => {
-      side /= c.stride;
-      costs.push(convolution(`${at}.conv${i + 1}`, c.kernel, c.inputs, c.outputs, side, rprelus * (c.inputs + (i === last ? outputs : 0))));
+      stride(c.stride);
+      costs.push(convolution(`${at}.conv${i + 1}`, c.kernel, c.inputs, c.outputs, rprelus * (c.inputs + (i === last ? outputs : 0))));
     });
-    if (shortcut) costs.push(convolution(`${at}.downsample.0`, 1, inputs, outputs, side, 0));
+    if (shortcut) costs.push(convolution(`${at}.downsample.0`, 1, inputs, outputs, 0));
   }
-  return costs;
+  return { costs, cells: height * width };
 }
 
 /** Trained elements of `detector`: those of its products, of the layer norms and of the query positions. */
