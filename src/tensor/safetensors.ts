@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
+import { widenBrainFloat, widenHalf } from './half.js';
 import { parseStrictJson, type StrictJson } from './strict-json.js';
 
 /** One array of a safetensors file, row-major. F16 and BF16 are widened to F32 when they are read. */
@@ -124,16 +125,9 @@ function readArray({ dtype, shape }: Entry, bytes: Uint8Array): SafetensorsArray
   if (dtype === 'I32') return { dtype, shape, data: new Int32Array(buffer) };
   if (dtype === 'I64') return { dtype, shape, data: new BigInt64Array(buffer) };
   if (dtype === 'U8') return { dtype, shape, data: bytes };
-  if (dtype === 'F16') return { dtype: 'F32', shape, data: Float32Array.from(new Uint16Array(buffer), halfToFloat) };
-  if (dtype === 'BF16') return { dtype: 'F32', shape, data: new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer) };
+  if (dtype === 'F16') return { dtype: 'F32', shape, data: widenHalf(new Uint16Array(buffer)) };
+  if (dtype === 'BF16') return { dtype: 'F32', shape, data: widenBrainFloat(new Uint16Array(buffer)) };
   return { dtype: 'F32', shape, data: new Float32Array(buffer) };
-}
-
-/** IEEE 754 binary16 from its bits. */
-function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
 }
 
 /**
