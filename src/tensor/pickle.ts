@@ -42,8 +42,8 @@ export interface PickleRules {
   forbid: (what: string) => never;
 }
 
-/** Limits of one pickle: a checkpoint of DETR-R101 with its optimizer stays under a hundredth of each. */
-const MAX_STACK = 100_000, MAX_MEMO = 1_000_000, MAX_MARKS = 1_000, MAX_GLOBAL_NAME = 200;
+/** Limits of one pickle: what it makes takes some 100 MB at most; a checkpoint of DETR-R101 with its optimizer has some 100,000 opcodes. */
+const MAX_OPCODES = 4_000_000, MAX_STACK = 100_000, MAX_MEMO = 1_000_000, MAX_MARKS = 1_000, MAX_GLOBAL_NAME = 200;
 
 /** All opcodes of pickle protocols 0 to 5 (pickletools.py of CPython 3.11): a refused one is called by its name. */
 const OPCODE_NAMES = new Map('73:INT,74:BININT,75:BININT1,77:BININT2,76:LONG,138:LONG1,139:LONG4,83:STRING,84:BINSTRING,85:SHORT_BINSTRING,66:BINBYTES,67:SHORT_BINBYTES,142:BINBYTES8,150:BYTEARRAY8,151:NEXT_BUFFER,152:READONLY_BUFFER,78:NONE,136:NEWTRUE,137:NEWFALSE,86:UNICODE,140:SHORT_BINUNICODE,88:BINUNICODE,141:BINUNICODE8,70:FLOAT,71:BINFLOAT,93:EMPTY_LIST,97:APPEND,101:APPENDS,108:LIST,41:EMPTY_TUPLE,116:TUPLE,133:TUPLE1,134:TUPLE2,135:TUPLE3,125:EMPTY_DICT,100:DICT,115:SETITEM,117:SETITEMS,143:EMPTY_SET,144:ADDITEMS,145:FROZENSET,48:POP,50:DUP,40:MARK,49:POP_MARK,103:GET,104:BINGET,106:LONG_BINGET,112:PUT,113:BINPUT,114:LONG_BINPUT,148:MEMOIZE,130:EXT1,131:EXT2,132:EXT4,99:GLOBAL,147:STACK_GLOBAL,82:REDUCE,98:BUILD,105:INST,111:OBJ,129:NEWOBJ,146:NEWOBJ_EX,128:PROTO,46:STOP,149:FRAME,80:PERSID,81:BINPERSID'
@@ -126,10 +126,11 @@ export function readPickle(bytes: Uint8Array, start: number, rules: PickleRules)
     return global instanceof PickleGlobal ? global : bad('calls what is no global');
   };
 
-  for (;;) {
+  for (let opcodes = 0; ; opcodes++) {
     opcodeAt = at;
     if (at >= bytes.length) return refuse('its pickle is cut off');
     opcode = bytes[at++];
+    if (opcodes >= MAX_OPCODES) bad(`has more than ${MAX_OPCODES} opcodes`);
     switch (nameOf(opcode)) {
       case 'PROTO': {
         const protocol = bytes[take(1)];

@@ -148,7 +148,7 @@ function sortOut(root: PickleValue, storageBytes: StorageBytes, fileBytes: numbe
     }
     const items = value instanceof PickleTuple ? value.items : value;
     if (!Array.isArray(items)) return forbid(`'${name}' is a type or a bare storage`);
-    const found = (items as PickleValue[]).map((item, i) => plain(item, [...path, String(i)])).filter((item) => item !== undefined);
+    const found = (items as PickleValue[]).map((item, i) => plain(item, [...path, String(i)])).filter((item): item is PlainValue => item !== undefined);
     return found.length > 0 || items.length === 0 ? found : undefined;
   };
 
