@@ -59,7 +59,7 @@ export function experimentCommand(program: Command): void {
     .option('--teacher <weights>', "the teacher of all cells that have one: 'shipped', 'own' (the student's real-valued weights), a run's id or a .safetensors file")
     .option('--only <text...>', 'only cells whose name contains a text, or is it, e.g. --only 2-2-8')
     .option('--processes <count>', 'processes side by side, one thread each; default: the cores of this machine, 2 where a GPU computes')
-    .option('--together <count>', 'cells that differ in the seed alone and that a process trains as one, each step of theirs in one replay on a GPU; default: all seeds where a GPU computes, else 1')
+    .option('--together <count>', 'cells that differ in the seed alone and that a process trains as one, each step of theirs in one replay on a GPU; default: all seeds, 5 at most, where a GPU computes, else 1')
     .option('--runs <folder>', 'where run folders go', '.runs')
     .option('--out <folder>', 'where figures go', 'figures')
     .option('--fresh', 'train again what is there already')
@@ -89,7 +89,7 @@ async function sharingOf({ processes, together, seeds }: ExperimentCommandOption
   const hasGpu = (await chooseEngine()).gpu !== undefined;
   return {
     processes: processes === undefined ? (hasGpu ? 2 : availableParallelism()) : wholeNumber('--processes', processes),
-    together: together === undefined ? (hasGpu ? Math.min(MOST_TOGETHER, wholeNumber('--seeds', seeds)) : 1) : wholeNumber('--together', together),
+    together: Math.min(wholeNumber('--seeds', seeds), together === undefined ? (hasGpu ? MOST_TOGETHER : 1) : wholeNumber('--together', together)),
   };
 }
 

@@ -54,7 +54,7 @@ function wholeNumber(text: string): number {
 /** The limits of the machine's GPU, or those that every device of WebGPU has. */
 async function planningLimits(): Promise<{ limits: PlanLimits; device: string }> {
   const gpu = mayHaveGraphicsProcessor() ? (await findEngine('webgpu')).gpu : undefined;
-  const limits = gpu ? { buffers: gpu.buffers, alignment: gpu.alignment } : LEAST_LIMITS;
+  const limits = gpu ?? LEAST_LIMITS;
   return { limits, device: `${gpu ? gpu.adapter.device || gpu.adapter.description : 'the least device of WebGPU'} (${limits.buffers} buffers a kernel)` };
 }
 

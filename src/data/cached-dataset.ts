@@ -11,9 +11,7 @@ const PACKED_AT_ONCE = 20;
 export function cachedDataset<T extends DetectionDataset>(dataset: T): Omit<T, 'packed'> & Required<Pick<DetectionDataset, 'packed'>> {
   const { length, size } = dataset, samples: (Sample | undefined)[] = [];
   const sample = (index: number): Sample => (samples[index] ??= dataset.sample(index));
-  let all: Int32Array | undefined;
-  const packed = async (told?: (done: number, total: number) => void): Promise<Int32Array> => {
-    if (all) return all;
+  const pack = async (told?: (done: number, total: number) => void): Promise<Int32Array> => {
     const words = wordsOf(size), made = new Int32Array(length * words);
     for (let index = 0; index < length; index++) {
       if (index % PACKED_AT_ONCE === 0) {
@@ -24,7 +22,12 @@ export function cachedDataset<T extends DetectionDataset>(dataset: T): Omit<T, '
     }
     told?.(length, length);
     samples.forEach((one, index) => (samples[index] = { ...one!, image: new Uint8Array(made.buffer, index * words * 4, size * size * 3) }));
-    return (all = made);
+    return made;
   };
+  let all: Promise<Int32Array> | undefined;
+  const packed = (told?: (done: number, total: number) => void): Promise<Int32Array> => (all ??= pack(told).catch((error: unknown) => {
+    all = undefined; // stopped: whoever asks next begins again
+    throw error;
+  }));
   return { ...dataset, sample, packed };
 }

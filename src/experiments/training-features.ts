@@ -2,6 +2,7 @@ import type { DetectionDataset } from '../data/dataset.js';
 import type { DetectorSettings } from '../models/settings.js';
 import { isQuantizerParameter } from '../quantizer/scales.js';
 import { selectParameters, type ParameterValues } from '../tensor/parameters.js';
+import { apart } from '../tensor/together.js';
 import { computeFeatures, type FeatureCache } from '../training/feature-cache.js';
 import type { RunTeacher } from './detector-run.js';
 import { parameterHash } from './parameter-hash.js';
@@ -13,9 +14,10 @@ const caches = new Map<string, Promise<FeatureCache>>();
 /** The features of a backbone on the training images, computed once in a process. */
 export function trainingFeatures(model: DetectorSettings, parameters: ParameterValues, dataset: DetectionDataset): Promise<FeatureCache> {
   const key = `${dataset.dataHash} ${backboneHash(parameters)}`;
-  const features = caches.get(key) ?? computeFeatures(model, parameters, dataset);
+  const features = caches.get(key) ?? apart(() => computeFeatures(model, parameters, dataset));
   caches.delete(key);
   caches.set(key, features);
+  features.catch(() => caches.get(key) === features && caches.delete(key)); // whoever asks next tries again
   for (const oldest of [...caches.keys()].slice(0, -KEPT)) caches.delete(oldest);
   return features;
 }

@@ -3,19 +3,26 @@ import { createHash } from 'node:crypto';
 import type { CompileOptions, CompiledStep } from './compile-step.js';
 import { compileGpuStep, type GpuReplica, type RunStarter } from './gpu-step.js';
 import type { Graph, TypedArray, Value } from './graph.js';
+import { elementsOfInput } from './step-arrays.js';
 import type { GpuDevice } from './webgpu/adapter.js';
 
-const members = new AsyncLocalStorage<Member>();
+const members = new AsyncLocalStorage<Member | undefined>();
 
 /** The work to which the code that runs now belongs, where it is done together with other work. */
 export const currentMember = (): Member | undefined => members.getStore();
+
+/**
+ * Does work that several members wait for, as what they keep in common, outside of all groups: inside, its steps would wait for the members
+ * that wait for it.
+ */
+export const apart = <T>(work: () => T): T => members.run(undefined, work);
 
 /**
  * Does several pieces of work side by side in this process, such as the trainings of a cell with several seeds. On a GPU, steps that they compile
  * and that differ in nothing but their state become the replicas of one step: each replay takes a run of every one of them. A small model leaves
  * most of a large GPU idle, so that three replicas take little more time than one. Whoever is ahead waits for the others; where all wait for
  * different steps (some had a checkpoint further on), a step is replayed for those alone that asked for it. What each computes depends on nothing
- * that the others do.
+ * that the others do. What one makes for all, behind a promise that they share, is done {@link apart}.
  * @returns how each of them ended, in their order
  */
 export function together<T>(work: readonly (() => Promise<T>)[]): Promise<PromiseSettledResult<T>[]> {
@@ -50,7 +57,10 @@ interface SharedStep {
   replicas: { member: Member; step: GpuReplica; waiting: WaitingRun[] }[];
 }
 
-/** Turns of the event loop in which nothing happens, after which members that all wait are taken to wait for one another. */
+/**
+ * Turns of the event loop in which nothing happens, after which members that all wait are taken to wait for one another. What a run gives is taken up within a
+ * turn or two; a wrong guess costs a replay for fewer, never a result.
+ */
 const QUIET_TURNS = 3;
 
 class Group {
@@ -138,6 +148,7 @@ class Group {
     const steps = await compileGpuStep(gpu, traced, requests.map(({ options }) => options), (starter, replica) => {
       start = starter;
       return (inputs) => new Promise<Outputs>((resolve, reject) => {
+        for (const [name, { shape }] of Object.entries(requests[replica].options.inputs)) elementsOfInput(name, shape, inputs); // an error is this member's alone
         waiting[replica].push({ inputs: copied(inputs), resolve, reject });
         this.#look();
       });
@@ -174,6 +185,9 @@ function numberOf({ buffer, byteOffset, byteLength }: TypedArray): string {
   return `${numbers.get(buffer)} ${byteOffset} ${byteLength}`;
 }
 
+/** Numbers as text, since JSON has no infinities. */
+const exactly = (_: string, value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
+
 /** Equal for steps whose graphs compute the same with the same constants, and whose resident arrays are the same ones. */
 function keyOf({ inputs, outputs, nodes }: Graph, { resident = {} }: CompileOptions): string {
   const hash = createHash('sha256'), known = new Map<Value, string>();
@@ -188,7 +202,7 @@ function keyOf({ inputs, outputs, nodes }: Graph, { resident = {} }: CompileOpti
     return name;
   };
   for (const [name, value] of inputs) hash.update(`${name} = ${nameOf(value)}\n`);
-  for (const node of nodes) hash.update(`${node.op}(${node.inputNames.map((name, k) => `${name} ${nameOf(node.inputs[k])}`).join()}) ${JSON.stringify(node.attributes)} -> ${node.outputs.map(nameOf).join()}\n`);
+  for (const node of nodes) hash.update(`${node.op}(${node.inputNames.map((name, k) => `${name} ${nameOf(node.inputs[k])}`).join()}) ${JSON.stringify(node.attributes, exactly)} -> ${node.outputs.map(nameOf).join()}\n`);
   for (const [name, value] of outputs) hash.update(`${name} = ${nameOf(value)}\n`);
   for (const [name, array] of Object.entries(resident)) hash.update(`${name} ${numberOf(array.data)}\n`);
   return hash.digest('hex');

@@ -39,7 +39,7 @@ export const trainingSettingsSchema = z.object({
   dropAt: fraction(),
   /** `step`: what the learning rate is multiplied by then. */
   dropFactor: fraction(),
-  /** Strength of the colour jitter of the detector's training images (brightness, contrast, saturation); left out, as it is where it was 0: none. */
+  /** Strength of the colour jitter of the detector's training images (brightness, contrast, saturation). Left out: none; 0 is the same, and is left out of records. */
   jitter: fraction().optional(),
   /** Steps between evaluations; there is always one at the end. */
   evaluationInterval: count(1),

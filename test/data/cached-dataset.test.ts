@@ -72,3 +72,11 @@ test('a limit above the length leaves the whole data set', (t) => {
   t.is(limitedDataset(dataset, 9).length, 3);
   t.is(limitedDataset(dataset, 9).dataHash, limitedDataset(dataset, 3).dataHash);
 });
+
+test('two that ask for packed images at once get the same ones, each composed once', async (t) => {
+  const { dataset, composed } = counting();
+  const cached = cachedDataset({ ...dataset, sample: (index: number) => ({ ...dataset.sample(index), image: Uint8Array.of(index, 2, 3) }) });
+  const [one, other] = await Promise.all([cached.packed(), cached.packed()]);
+  t.is(one, other);
+  t.deepEqual(composed, [0, 1, 2]);
+});

@@ -18,7 +18,7 @@ export function sliceOffset(value: Value): { base: Value; offset: number } | und
   if (value.node?.op !== 'Slice') return undefined;
   const base = value.node.inputs[0], { begin, size } = sliceRange(base.shape, value.node.attributes);
   const first = size.findIndex((n, k) => n !== base.shape[k]);
-  if (size.slice(0, first).some((n) => n !== 1)) return undefined;
+  if (size.slice(0, first).some((n) => n !== 1) || size.some((n, k) => k > first && n !== base.shape[k])) return undefined;
   let offset = 0;
   base.shape.forEach((d, k) => (offset = offset * d + begin[k]));
   return { base, offset };

@@ -1,3 +1,4 @@
+import { UserError } from '../../errors.js';
 import type { DataType, TypedArray } from '../graph.js';
 import type { GpuDevice } from './adapter.js';
 import type { Placement } from './kernel.js';
@@ -29,7 +30,10 @@ export class GpuProgram {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     const buffers = plan.buffers.map((size) => device.createBuffer({ size, usage }));
     const memory = await device.popErrorScope();
-    if (memory) throw new Error(`the GPU's memory does not suffice for ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB: ${memory.message}`);
+    if (memory) {
+      for (const buffer of buffers) buffer.destroy();
+      throw new UserError(`the GPU's memory does not suffice for the ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB of a step (${memory.message.split('\n')[0]}): take fewer images a step (--set batchSize=…), fewer seeds as one (--together 1) or one process (--processes 1)`);
+    }
     const pipelines = compiledBy(device), programs = new Set<string>();
     const pipelineOf = (code: string): Promise<GPUComputePipeline> => {
       programs.add(code);

@@ -4,7 +4,7 @@ import { compileStep, type CompileOptions, type CompiledStep, type StateStep } f
 import type { ParameterValues } from '../../../src/tensor/parameters.js';
 import { RandomStream } from '../../../src/tensor/random.js';
 import { tf } from '../../../src/tensor/tf.js';
-import { together } from '../../../src/tensor/together.js';
+import { apart, together } from '../../../src/tensor/together.js';
 import type { GpuReplica } from '../../../src/tensor/gpu-step.js';
 import { testDevice } from './device.js';
 
@@ -94,6 +94,27 @@ onDevice('whoever waits for another step than the others gets it: states of thos
   const alone = [await trained(1, 8), await trained(2, 8)];
   const joined = values(await together([() => trained(1, 8, 8, (c, n) => evaluated(c, n, 0)), () => trained(2, 8, 8, (c, n) => evaluated(c, n, 4))]));
   joined.forEach((one, k) => t.true(alike(one, alone[k]), `training ${k}`));
+});
+
+onDevice('what one makes for all is made apart: nobody waits for those that wait for it', async (t) => {
+  let shared: Promise<Trained> | undefined;
+  const made = values(await together([1, 2].map(() => () => (shared ??= apart(() => trained(5, 2))))));
+  t.is(made[0], made[1]);
+  t.true(alike(made[0], await trained(5, 2)));
+});
+
+onDevice('an input that does not fit fails the run that brings it, and no other', async (t) => {
+  const one = async (target: number): Promise<number> => {
+    const compiled = await compileStep(step(8), options(1));
+    try {
+      return (await compiled.run({ ...inputsOf(1, 0), target: new Float32Array(target) })).loss[0];
+    } finally {
+      await compiled.dispose();
+    }
+  };
+  const [good, bad] = await together([() => one(ROWS * WIDE), () => one(3)]);
+  t.is(good.status, 'fulfilled');
+  t.regex(String((bad as PromiseRejectedResult).reason), /input target has 3 elements/);
 });
 
 test('without a GPU, or alone, work is done as it is', async (t) => {
