@@ -77,13 +77,18 @@ function tolerate(cleanUp: () => void): void {
   }
 }
 
-/** Reads a UTF-8 file. @throws UserError when it can't be read; `remedy` says what to do then. */
-export function readText(file: string, remedy: string): string {
+/** Bytes of a file. @throws UserError with a remedy when it can't be read */
+export function readBytes(file: string, remedy: string): Buffer {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file);
   } catch (error) {
     throw new UserError(`${file} can't be read (${messageOf(error)}): ${remedy}`);
   }
+}
+
+/** Reads a UTF-8 file. @throws UserError when it can't be read; `remedy` says what to do then. */
+export function readText(file: string, remedy: string): string {
+  return readBytes(file, remedy).toString('utf8');
 }
 
 /**

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { UserError, messageOf } from '../errors.js';
+import { UserError } from '../errors.js';
+import { readBytes } from '../files.js';
 import type { ParameterValues } from './parameters.js';
 import { PickleTuple, readPickle, type PickleKey, type PickleValue } from './pickle.js';
 import { PytorchNamespace, PytorchTensor, bytesOf, pytorchRules, readTensor, type PytorchStorage } from './pytorch-tensor.js';
@@ -34,13 +34,7 @@ type StorageBytes = (storage: PytorchStorage) => Uint8Array;
  *   tensors, numbers, texts, containers and argparse.Namespace
  */
 export function readPytorchCheckpoint(file: string): PytorchCheckpoint {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new UserError(`${file} can't be read (${messageOf(error)}): check the path, or make the file again`);
-  }
-  return decodePytorchCheckpoint(bytes, file);
+  return decodePytorchCheckpoint(readBytes(file, 'check the path, or make the file again'), file);
 }
 
 /** What the bytes of a torch.save file hold; shares no memory with them. @param file what errors call it @throws UserError as readPytorchCheckpoint */

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { UserError, messageOf } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { readBytes, writeFileAtomic } from '../files.js';
 import { widenBrainFloat, widenHalf } from './half.js';
 import { parseStrictJson, type StrictJson } from './strict-json.js';
 
@@ -30,13 +29,7 @@ interface Entry { name: string; dtype: string; shape: number[]; begin: number; e
  * @throws UserError that names the file and the key when the file is missing or is damaged in any way
  */
 export function readSafetensors(file: string): Safetensors {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new UserError(`${file} can't be read (${messageOf(error)}): check the path, or make the file again`);
-  }
-  return decodeSafetensors(bytes, file);
+  return decodeSafetensors(readBytes(file, 'check the path, or make the file again'), file);
 }
 
 /** Writes a safetensors file atomically. @throws UserError when it can't be written; Error when an array contradicts its shape */

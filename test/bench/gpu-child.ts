@@ -14,6 +14,7 @@ import { GpuProgram } from '../../src/tensor/webgpu/program.js';
 import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
 import { trainings } from './gpu-detectors.js';
 import { operations } from './gpu-workloads.js';
+import { queuedRuns } from './queued-runs.js';
 
 /** An idle GPU lowers its clock: it is kept busy for so long before anything is measured. */
 const WARM_MILLISECONDS = 500;
@@ -68,17 +69,7 @@ async function operate(gpu: GpuDevice, name: string, tiles?: string): Promise<ob
   const program = await GpuProgram.create(gpu, plan);
   const stream = new RandomStream(1);
   for (const [key, { shape }] of Object.entries(inputs)) program.write(plan.inputs.get(key)!, Float32Array.from({ length: sizeOf(shape) }, () => stream.uniform(0.1, 1)));
-  const run = async (times: number): Promise<number> => {
-    const started = performance.now();
-    for (let i = 0; i < times; i++) {
-      const encoder = gpu.device.createCommandEncoder();
-      program.encode(encoder);
-      gpu.device.queue.submit([encoder.finish()]);
-    }
-    await gpu.device.queue.onSubmittedWorkDone();
-    return (performance.now() - started) / times;
-  };
-  for (const from = performance.now(); performance.now() - from < WARM_MILLISECONDS;) await run(3);
+  const run = await queuedRuns(gpu, program, WARM_MILLISECONDS);
   const once = await run(3), times = Math.max(1, Math.min(50, Math.round(200 / once)));
   const milliseconds = median([await run(times), await run(times), await run(times), await run(times), await run(times)]);
   const kernels = gpu.device.features.has('timestamp-query') ? (await program.profile()).map((ms, k) => `${plan.kernels[k].label}: ${ms.toFixed(4)}`) : [];

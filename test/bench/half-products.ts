@@ -14,6 +14,7 @@ import { GpuProgram } from '../../src/tensor/webgpu/program.js';
 import { computed } from '../tensor/webgpu/computed.js';
 import { HALF_TOLERANCE, elementsOfCase, productCases, relativeDistance } from '../tensor/webgpu/matrix-product-cases.js';
 import { operations } from './gpu-workloads.js';
+import { queuedRuns } from './queued-runs.js';
 
 /** Seconds after which no further measurement is begun, and no further size of tiles tried. */
 const MOST_SECONDS = 50, MOST_SECONDS_OF_TILES = 25;
@@ -58,17 +59,7 @@ async function timed(title: string, limits: PlanLimits): Promise<{ milliseconds:
     const some = Float32Array.from({ length: 4096 }, () => stream.normal());
     program.write(plan.inputs.get(key)!, Float32Array.from({ length: sizeOf(shape) }, (_, i) => some[(i * 31) & 4095]));
   }
-  const run = async (times: number): Promise<number> => {
-    const from = performance.now();
-    for (let i = 0; i < times; i++) {
-      const encoder = gpu.device.createCommandEncoder();
-      program.encode(encoder);
-      gpu.device.queue.submit([encoder.finish()]);
-    }
-    await gpu.device.queue.onSubmittedWorkDone();
-    return (performance.now() - from) / times;
-  };
-  for (const from = performance.now(); performance.now() - from < WARM_MILLISECONDS;) await run(3);
+  const run = await queuedRuns(gpu, program, WARM_MILLISECONDS);
   const milliseconds = Math.min(await run(20), await run(20), await run(20));
   program.dispose();
   return { milliseconds, compiling };

@@ -1,10 +1,8 @@
 import { inputOf, type Node, type Value } from '../graph.js';
 import { flatten, variableIndex } from './index-algebra.js';
-import type { KernelWriter } from './kernel.js';
+import { LEAST_SHARED_BYTES, type KernelWriter } from './kernel.js';
 import type { WholeKernel } from './whole-kernels.js';
 
-/** What every WebGPU device has of workgroup memory, in bytes. */
-const LEAST_SHARED_BYTES = 16384;
 /** Queries that a thread looks after, as long as there are threads. */
 const MOST_COLUMNS = 4;
 const LEAST_THREADS = 32, MOST_THREADS = 128;

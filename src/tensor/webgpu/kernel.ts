@@ -70,7 +70,7 @@ export interface PlanLimits {
   alignment: number;
   /** The adapter computes on the processor. Its compiler takes seconds over tiled products, so that theirs are plain loops. */
   isSoftware?: boolean;
-  /** Workgroup memory that one kernel may have, in bytes; left out: the 16384 of every device. */
+  /** Workgroup memory that one kernel may have, in bytes; left out: {@link LEAST_SHARED_BYTES}. */
   sharedBytes?: number;
   /** Threads that a subgroup has at least; left out: the device has no subgroups. */
   subgroup?: number;
@@ -92,6 +92,12 @@ export interface Layout {
   placementOf: (value: Value) => Placement;
   limits: PlanLimits;
 }
+
+/** Workgroup memory that every WebGPU device has for a kernel, in bytes. */
+export const LEAST_SHARED_BYTES = 16384;
+
+/** Workgroups that keep a large GPU busy: the multiprocessors of an H100. */
+export const BUSY_WORKGROUPS = 132;
 
 /** The buffer in which all small values lie, each at a place of its own: kernels that run as one dispatch bind it once. */
 export const SMALL_VALUES = 0;

@@ -2,7 +2,7 @@ import { inputOf, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { isElementwise, isView } from './emitter.js';
 import { BATCH, COLUMN, ROW, type Group } from './group.js';
-import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
+import { BUSY_WORKGROUPS, LEAST_SHARED_BYTES, type KernelBody, type KernelWriter, type PlanLimits, type Tiles } from './kernel.js';
 import { emulatedFragments, subgroupFragments, type MatrixUnits, type Tile } from './matrix-units.js';
 import { productOperands } from './product-operands.js';
 
@@ -11,16 +11,13 @@ const LARGE: Tiles = { rows: 128, columns: 128, inner: 32, height: 32, width: 64
 const MEDIUM: Tiles = { rows: 128, columns: 64, inner: 32, height: 32, width: 32 };
 const TALL: Tiles = { rows: 128, columns: 32, inner: 32, height: 32, width: 16 };
 const SQUARE: Tiles = { rows: 64, columns: 64, inner: 32, height: 32, width: 32 };
+/** Fits into the shared memory that every device has. */
 const SMALL: Tiles = { rows: 64, columns: 32, inner: 32, height: 32, width: 16 };
-/** Bytes of shared memory that every WebGPU device has; the small tiles fit into them. */
-const LEAST_SHARED = 16384;
-/** Workgroups that keep a large GPU busy. */
-const BUSY = 132;
 
 /** The largest tiles that still give every multiprocessor of a large GPU something to do. */
 export function matrixTilesFor(P: number, M: number, N: number): Tiles {
   const fitting = N > 64 ? [LARGE, MEDIUM, SQUARE] : N > 32 ? [MEDIUM, SQUARE] : [TALL];
-  return fitting.find((t) => P * Math.ceil(M / t.rows) * Math.ceil(N / t.columns) >= BUSY) ?? SMALL;
+  return fitting.find((t) => P * Math.ceil(M / t.rows) * Math.ceil(N / t.columns) >= BUSY_WORKGROUPS) ?? SMALL;
 }
 
 /** The least rows, columns and summands, and multiplications, of a product that is worth its conversions. */
@@ -37,7 +34,7 @@ export function matrixProduct({ product }: Group, limits: PlanLimits): { units: 
   const K = product.attributes.transposeA ? a.shape[a.shape.length - 2] : a.shape[a.shape.length - 1];
   if (Math.min(M, N, K) < LEAST_SIDE || P * M * N * K < LEAST_MULTIPLICATIONS || product.inputs.some((v) => isSelection(v))) return undefined;
   const wanted = limits.matrixTiles ?? matrixTilesFor(P * (limits.replicas ?? 1), M, N);
-  const tiles = sharedBytesOf(wanted, units) <= (limits.sharedBytes ?? LEAST_SHARED) ? wanted : SMALL;
+  const tiles = sharedBytesOf(wanted, units) <= (limits.sharedBytes ?? LEAST_SHARED_BYTES) ? wanted : SMALL;
   return { units, tiles, threads: subgroupsOf(tiles) * units.threads, blocks: P * Math.ceil(M / tiles.rows) * Math.ceil(N / tiles.columns), sharedBytes: sharedBytesOf(tiles, units) };
 }
 

@@ -1,7 +1,7 @@
 import { inputOf } from '../graph.js';
 import { sizeOf } from '../parameters.js';
 import { BATCH, COLUMN, ROW, type Group } from './group.js';
-import type { KernelBody, KernelWriter, PlanLimits, Tiles } from './kernel.js';
+import { BUSY_WORKGROUPS, type KernelBody, type KernelWriter, type PlanLimits, type Tiles } from './kernel.js';
 import { INNER, productOperands } from './product-operands.js';
 
 /** Tiles by what they are for; test/bench/gpu-child.ts measures an operation with any others. */
@@ -14,15 +14,13 @@ const SMALL: Tiles = { rows: 32, columns: 32, inner: 16, height: 4, width: 4 };
 const LONG: Tiles = { ...SMALL, inner: 32 };
 /** Inner dimension up to which fewer rounds of a longer program are not worth the time that a driver takes to compile it. */
 const SHORT_INNER = 128;
-/** Workgroups that keep a large GPU busy. */
-const BUSY = 132;
 
 /** The largest tiles that still give every multiprocessor of a large GPU something to do. */
 export function tilesFor(P: number, M: number, N: number, K: number): Tiles {
   const count = (t: Tiles): number => P * Math.ceil(M / t.rows) * Math.ceil(N / t.columns);
-  if (N >= 96 && M >= 96 && count(LARGE) >= 2 * BUSY) return LARGE;
+  if (N >= 96 && M >= 96 && count(LARGE) >= 2 * BUSY_WORKGROUPS) return LARGE;
   const fitting = N > 32 ? (M > 32 ? [MEDIUM, FLAT] : [FLAT]) : M > 32 ? [TALL, NARROW] : [];
-  return fitting.find((t) => count(t) >= 2 * BUSY) ?? (fitting.length > 0 && count(fitting.at(-1)!) >= BUSY ? fitting.at(-1)! : K <= SHORT_INNER ? SMALL : LONG);
+  return fitting.find((t) => count(t) >= 2 * BUSY_WORKGROUPS) ?? (fitting.length > 0 && count(fitting.at(-1)!) >= BUSY_WORKGROUPS ? fitting.at(-1)! : K <= SHORT_INNER ? SMALL : LONG);
 }
 
 /** Bytes of shared memory of a product in tiles; a row of a tile is one vector longer than it needs, so that threads don't wait for one another's banks. */
@@ -30,7 +28,7 @@ export const tileBytes = ({ rows, columns, inner }: Tiles): number => inner * (r
 
 /** Columns up to which a thread computes whole rows: the gradient of an image has three, of which a tile would compute 32. */
 const THIN = 4;
-const isThin = (P: number, M: number, N: number): boolean => N <= THIN && P * M >= 256 * BUSY;
+const isThin = (P: number, M: number, N: number): boolean => N <= THIN && P * M >= 256 * BUSY_WORKGROUPS;
 
 /** The tiles of a group's product (none: plain loops), its workgroups and the threads of each. */
 export function tilesOf({ product }: Group, limits: PlanLimits): { tiles: Tiles | undefined; threads: number; blocks: number } {

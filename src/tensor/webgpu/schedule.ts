@@ -2,7 +2,7 @@ import { sizeOf } from '../parameters.js';
 import type { Value } from '../graph.js';
 import type { Fusion } from './fusion.js';
 import type { Group } from './group.js';
-import type { PlanLimits } from './kernel.js';
+import { LEAST_SHARED_BYTES, type PlanLimits } from './kernel.js';
 import { matrixProduct } from './matrix-product-kernel.js';
 import { reductionShape } from './reduction-kernel.js';
 import { tileBytes, tilesOf } from './product-kernel.js';
@@ -12,8 +12,6 @@ import { launchOf } from './whole-kernels.js';
 export const SMALL_BYTES = 16384;
 /** Most groups in one dispatch: a longer program compiles slowly and holds more registers. */
 const MOST_STACKED = 8;
-/** Bytes of shared memory that every WebGPU device has. */
-const MOST_SHARED = 16384;
 /** Workgroups up to which a kernel leaves a large GPU partly idle, so that others may run beside it. */
 const FEW_BLOCKS = 1024;
 
@@ -84,7 +82,7 @@ export function schedule(fusion: Fusion, limits: PlanLimits, wholeOf: (value: Va
     for (const g of ready.slice(1)) {
       if (stack.length === most || started > FEW_BLOCKS) break;
       const shape = shapes.get(g)!, more = [...bindings.get(g)!].filter((v) => !large.has(v));
-      if (shape.kind !== kind || shape.blocks > FEW_BLOCKS || large.size + more.length + 1 > limits.buffers || sharedBytes(shape) > MOST_SHARED) continue;
+      if (shape.kind !== kind || shape.blocks > FEW_BLOCKS || large.size + more.length + 1 > limits.buffers || sharedBytes(shape) > LEAST_SHARED_BYTES) continue;
       stack.push(g);
       for (const v of more) large.add(v);
       shared = sharedBytes(shape);
