@@ -4,7 +4,7 @@ import type { RunSummary } from '../training/run-record.js';
 /** What the process of a grid tells the processes that perform its cells. */
 export type ToChild =
   /** Cells to perform together; `steps`: how many each takes, about; progress is told as a part of these. */
-  | { kind: 'perform'; cells: Cell[]; steps: number[]; command: string; root: string; fresh: boolean }
+  | { kind: 'perform'; cells: Cell[]; steps: number[]; command: string; root: string; freshSince?: string }
   | { kind: 'stop' };
 
 /** What a process tells about a cell while it performs it. */

@@ -34,7 +34,8 @@ export interface PoolOptions {
   command: string;
   /** Folder of the runs. */
   root: string;
-  fresh?: boolean;
+  /** See `PerformOptions`. */
+  freshSince?: string;
   /** Aborting it stops every process at its next safe point. */
   signal?: AbortSignal;
   /** Whether a run is used again, and why or why not. */
@@ -52,7 +53,7 @@ export interface PoolOptions {
  * process trains waits and is tried again. An end of this process, however it comes, lets the others stop at a safe point.
  * @returns the cells' outcomes, in the order of the cells
  */
-export async function performCells(cells: readonly Cell[], { processes, together = 1, steps, command, root, fresh = false, signal, reuse, changed, child = 'src/cli/cell-process.ts', retryAfter = 2000 }: PoolOptions): Promise<CellOutcome[]> {
+export async function performCells(cells: readonly Cell[], { processes, together = 1, steps, command, root, freshSince, signal, reuse, changed, child = 'src/cli/cell-process.ts', retryAfter = 2000 }: PoolOptions): Promise<CellOutcome[]> {
   const waiting = [...cells], outcomes: CellOutcome[] = [];
   const running = new Map<Cell, number>(), heldUntil = new Map<Cell, number>();
   const isHeld = (cell: Cell): boolean => (heldUntil.get(cell) ?? 0) > performance.now();
@@ -94,7 +95,7 @@ export async function performCells(cells: readonly Cell[], { processes, together
         worker = worker?.isAlive() ? worker : startWorker(child);
         for (const cell of here) running.set(cell, 0);
         tell();
-        await worker.perform({ kind: 'perform', cells: here, steps: here.map(steps), command, root, fresh }, signal, (k, note) => {
+        await worker.perform({ kind: 'perform', cells: here, steps: here.map(steps), command, root, freshSince }, signal, (k, note) => {
           if (note.kind === 'reuse') {
             reuse?.(note.text);
             return;

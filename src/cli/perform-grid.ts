@@ -53,7 +53,7 @@ export async function performGrid(experiment: Experiment, cells: readonly Cell[]
   const told = new Set<string>();
   const outcomes = await interruptible(
     (signal) => performCells(cells, {
-      processes, together, command, root, fresh, signal, steps: expectedSteps,
+      processes, together, command, root, freshSince: fresh ? new Date().toISOString() : undefined, signal, steps: expectedSteps,
       reuse: (text) => {
         if (!tellsReuse || told.has(text)) return;
         told.add(text); // cells share runs

@@ -39,7 +39,7 @@ export function serveCells(perform: CellPerformer): void {
   });
 }
 
-async function answer(perform: CellPerformer, { cells, steps: expected, command, root, fresh }: Extract<ToChild, { kind: 'perform' }>, cell: number, signal: AbortSignal, tell: (note: CellNote) => void): Promise<CellAnswer> {
+async function answer(perform: CellPerformer, { cells, steps: expected, command, root, freshSince }: Extract<ToChild, { kind: 'perform' }>, cell: number, signal: AbortSignal, tell: (note: CellNote) => void): Promise<CellAnswer> {
   let steps = 0, told = 0;
   try {
     const step = (): void => {
@@ -48,7 +48,7 @@ async function answer(perform: CellPerformer, { cells, steps: expected, command,
       told = performance.now();
       tell({ kind: 'progress', fraction: Math.min(1, steps / expected[cell]) });
     };
-    const { reused, folder, summary } = await perform(cells[cell], { command, root, fresh, signal, threads: 1, listen: (name) => ({ step, reuse: (reason) => tell({ kind: 'reuse', text: `${name}: ${reason}` }) }) });
+    const { reused, folder, summary } = await perform(cells[cell], { command, root, freshSince, signal, threads: 1, listen: (name) => ({ step, reuse: (reason) => tell({ kind: 'reuse', text: `${name}: ${reason}` }) }) });
     return { kind: 'finished', reused, folder, summary };
   } catch (error) {
     if (error instanceof Error && error.name === 'TrainingInterrupted') return { kind: 'stopped' };

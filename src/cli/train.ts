@@ -62,7 +62,7 @@ async function trainOne(options: TrainCommandOptions): Promise<void> {
   if (from) console.log(`${from.note}.`);
   try {
     const run = await interruptible(
-      (signal) => performRun(singleDetectorRun(scale, family, bits, settings, { from, policy }), { command: commandLine(options), fresh, root, signal, listener: runListener(`${familyTitles[family]} ${bits}`, settings) }),
+      (signal) => performRun(singleDetectorRun(scale, family, bits, settings, { from, policy }), { command: commandLine(options), freshSince: fresh ? new Date().toISOString() : undefined, root, signal, listener: runListener(`${familyTitles[family]} ${bits}`, settings) }),
       () => process.stderr.write('\nstopping after this step …\n'),
     );
     console.log(result(run));

@@ -1,5 +1,5 @@
 import { availableParallelism, cpus } from 'node:os';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { eagerSuffix } from '../tensor/backend.js';
 import { chooseEngine } from '../tensor/engine.js';
@@ -9,7 +9,7 @@ import { MetricsLog, readMetrics, type Metrics } from '../training/metrics-log.j
 import { evaluationSchema, informationPointSchema, type Evaluation, type InformationPoint, type RunSummary } from '../training/run-record.js';
 import { lockRun } from '../training/run-lock.js';
 import { describeReuse, nearestRun } from '../training/reuse.js';
-import { canonicalJson, listRuns, lockHash, openRun, readSummary, runFolder, runId, sourceHash, writeSummary, type RunIdentity } from '../training/run-folder.js';
+import { canonicalJson, listRuns, lockHash, openRun, readRun, readSummary, runFolder, runId, sourceHash, writeSummary, type RunIdentity } from '../training/run-folder.js';
 import { UserError } from '../errors.js';
 import { readJson, sha256, writeFileAtomic } from '../files.js';
 import { train, TrainingInterrupted, type TrainingListener, type TrainingTask } from '../training/train.js';
@@ -39,8 +39,8 @@ type MeasuredKey = 'schemaVersion' | 'id' | 'experiment' | 'seed' | 'recipe' | '
 export interface PerformOptions {
   /** Command line, for the record. */
   command: string;
-  /** Trains again what is there. */
-  fresh?: boolean;
+  /** Trains again what was begun before this moment, an ISO 8601 time: work that several processes share is done anew once, not once by each. */
+  freshSince?: string;
   /** Folder of the run folders; default `.runs`. */
   root?: string;
   signal?: AbortSignal;
@@ -68,7 +68,7 @@ export interface FinishedRun {
  * Performs a run, goes on with it, or uses it again: its folder's name is a hash of source, settings, data, lock file and engine.
  * @throws what `train` throws; UserError when the folder can't be written or its records are damaged
  */
-export async function performRun(run: ExperimentRun, { command, fresh = false, root, signal, threads = availableParallelism(), listener }: PerformOptions): Promise<FinishedRun> {
+export async function performRun(run: ExperimentRun, { command, freshSince, root, signal, threads = availableParallelism(), listener }: PerformOptions): Promise<FinishedRun> {
   const engine = await chooseEngine();
   const identity: RunIdentity = {
     experiment: run.experiment,
@@ -79,8 +79,8 @@ export async function performRun(run: ExperimentRun, { command, fresh = false, r
     lockHash: lockHash(),
     engine: { name: engine.name, version: `${engine.version ?? 'unknown'}${eagerSuffix()}` },
   };
-  const id = runId(identity), wantedFolder = runFolder(id, root);
-  if (fresh) discardRun(wantedFolder);
+  const id = runId(identity);
+  if (freshSince !== undefined) beginAgain(runFolder(id, root), freshSince, () => void openRun(identity, command, root));
   const steps = run.task ? run.training.steps : 0;
   const nearest = nearestRun(listRuns(root), identity);
   const { folder, description } = openRun(identity, command, root);
@@ -170,12 +170,30 @@ async function timed<T>(folder: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Deletes a run's folder. @throws UserError when a process is training it */
-function discardRun(folder: string): void {
+/**
+ * Empties the folder of a run that was begun before a moment, and begins it again. Both happen under the run's lock: of several processes that want it anew, one does it.
+ * @throws RunHeld when a process is training it
+ */
+function beginAgain(folder: string, since: string, open: () => void): void {
   if (!existsSync(folder)) return;
   const unlock = lockRun(folder);
-  rmSync(folder, { recursive: true, force: true });
-  unlock();
+  try {
+    if (beganBefore(folder, since)) {
+      for (const entry of readdirSync(folder)) if (entry !== 'lock') rmSync(path.join(folder, entry), { recursive: true, force: true });
+      open();
+    }
+  } finally {
+    unlock();
+  }
+}
+
+/** Whether a run is as old as that, or its record can't be read. */
+function beganBefore(folder: string, since: string): boolean {
+  try {
+    return !(Date.parse(readRun(folder)?.startedAt ?? '') >= Date.parse(since));
+  } catch {
+    return true;
+  }
 }
 
 /** The points on the information plane in a run's log. */

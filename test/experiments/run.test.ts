@@ -31,6 +31,8 @@ const tinyExperiment = (changes: Partial<ExperimentRun> = {}): ExperimentRun => 
   };
 };
 
+const now = (): string => new Date().toISOString();
+
 /** Performs a run and hears what it tells. */
 async function perform(run: ExperimentRun, options: Partial<PerformOptions> = {}): Promise<FinishedRun & { told: string[]; steps: number[] }> {
   const told: string[] = [], steps: number[] = [];
@@ -127,8 +129,17 @@ test.serial('the engine changed: likewise', async (t) => {
   t.regex(told[0], new RegExp(`is not reused: the engine is ${engine.name} ${engine.version}, not ${engine.name} 0\\.1$`));
 });
 
+test.serial('what several want anew is trained anew once: who comes later finds it', async (t) => {
+  const freshSince = now();
+  const again = await perform(tinyExperiment(), { freshSince });
+  t.deepEqual([again.reused, again.steps.length], [false, 4]);
+  const later = await perform(tinyExperiment(), { freshSince });
+  t.deepEqual([later.reused, later.steps], [true, []]);
+  t.deepEqual(later.summary, again.summary);
+});
+
 test.serial('--fresh trains again, to the same numbers', async (t) => {
-  const again = await perform(tinyExperiment(), { fresh: true });
+  const again = await perform(tinyExperiment(), { freshSince: now() });
   t.deepEqual([again.id, again.reused, again.steps], [first.id, false, [1, 2, 3, 4]]);
   t.deepEqual(again.told, ['from 0']);
   t.deepEqual(again.parameters, first.parameters);
@@ -137,7 +148,7 @@ test.serial('--fresh trains again, to the same numbers', async (t) => {
 
 test.serial('stopped and started again: it goes on, to the same numbers', async (t) => {
   const controller = new AbortController();
-  await t.throwsAsync(perform(tinyExperiment(), { fresh: true, signal: controller.signal, listener: { step: (done) => done === 3 && controller.abort() } }), { instanceOf: TrainingInterrupted });
+  await t.throwsAsync(perform(tinyExperiment(), { freshSince: now(), signal: controller.signal, listener: { step: (done) => done === 3 && controller.abort() } }), { instanceOf: TrainingInterrupted });
   const again = await perform(tinyExperiment());
   t.deepEqual(again.steps, [4]);
   t.deepEqual(again.told, [`run ${first.id} of test/tiny is resumed: source, settings, data, lock file and engine are unchanged`, 'from 3']);
@@ -207,7 +218,7 @@ for (const [what, harm, message] of damages) {
     const error = await t.throwsAsync(perform(tinyExperiment()), { instanceOf: UserError, message });
     t.regex(error.message, oneSentence);
     t.true(error.message.startsWith('runs/'), error.message);
-    const again = await perform(tinyExperiment(), { fresh: true });
+    const again = await perform(tinyExperiment(), { freshSince: now() });
     t.deepEqual(again.parameters, first.parameters);
   });
 }
@@ -245,8 +256,8 @@ test.serial('while another process trains the run: one sentence, for --fresh too
     rmSync(path.join(first.folder, 'summary.json'));
     writeFileSync(path.join(first.folder, 'lock'), String(holder.pid));
     checkpoints().slice(0, 1).forEach(damage); // so that there is something left to train
-    for (const fresh of [true, false]) {
-      const error = await t.throwsAsync(perform(tinyExperiment(), { fresh }), { instanceOf: UserError });
+    for (const freshSince of [now(), undefined]) {
+      const error = await t.throwsAsync(perform(tinyExperiment(), { freshSince }), { instanceOf: UserError });
       t.is(error.message, `${first.folder} is being trained by process ${holder.pid}: wait for it or stop it; if there is no such training, delete ${path.join(first.folder, 'lock')}`);
       t.deepEqual(readdirSync(first.folder).sort(), ['LAST', 'checkpoints', 'lock', 'metrics.jsonl', 'run.json', 'seconds.json']);
     }
