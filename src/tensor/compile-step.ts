@@ -1,12 +1,12 @@
-import type { Tensor as OnnxRuntimeTensor } from 'onnxruntime-node';
 import type { Tensor } from './tf.js';
 import type { Graph, TensorSpec, TypedArray } from './graph.js';
 import { chooseEngine, type EngineFinding } from './engine.js';
 import { compileGpuStep } from './gpu-step.js';
-import { OnnxProgram, type OnnxOptions } from './onnx-engine.js';
+import type { OnnxOptions } from './onnx-engine.js';
 import { loweredToOnnx } from './onnx-lowering.js';
-import type { ArrayValue, ParameterValues } from './parameters.js';
-import { INPUT, NEXT, OUTPUT, RESIDENT, STATE, checkShape, elementsOfInput, elementsOfResident } from './step-arrays.js';
+import { OnnxState, OnnxStep } from './onnx-step.js';
+import type { ParameterValues } from './parameters.js';
+import { INPUT, NEXT, OUTPUT, RESIDENT, STATE, checkShape, prefixed } from './step-arrays.js';
 import { currentMember } from './together.js';
 import { trace } from './trace.js';
 import { isWhole } from './webgpu/whole-kernels.js';
@@ -53,7 +53,6 @@ export interface CompiledStep {
   dispose(): Promise<void>;
 }
 
-const prefixed = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).map(([k, v]) => [prefix + k, v]));
 const withPrefix = <T>(prefix: string, record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).filter(([k]) => k.startsWith(prefix)).map(([k, v]) => [k.slice(prefix.length), v]));
 
 /**
@@ -89,51 +88,5 @@ export async function compileStep(step: StateStep, options: CompileOptions): Pro
   const started = performance.now();
   const traced = traceStep(step, options, gpu ? plannedWhole : loweredToOnnx);
   if (gpu) return (await currentMember()?.compile(gpu, traced, options)) ?? (await compileGpuStep(gpu, traced, [options]))[0];
-  return new OnnxCompiledStep(await OnnxProgram.create(runtime!, traced, options), options, performance.now() - started);
-}
-
-class OnnxCompiledStep implements CompiledStep {
-  readonly queue = 1;
-  readonly statistics;
-  /** The state that the next run reads. */
-  readonly #state: Record<string, OnnxRuntimeTensor>;
-  /** Where the next run writes the new state. */
-  readonly #next: Record<string, OnnxRuntimeTensor> = {};
-  readonly #outputs: Record<string, OnnxRuntimeTensor> = {};
-  readonly #resident: Record<string, OnnxRuntimeTensor>;
-
-  constructor(private readonly program: OnnxProgram, private readonly options: CompileOptions, compileMilliseconds: number) {
-    this.statistics = { kernels: program.graph.nodes.length, nodes: program.nodes, bytes: program.bytes, compileMilliseconds };
-    this.#state = Object.fromEntries(Object.entries(options.state).map(([k, v]) => [k, program.tensor('float32', Float32Array.from(v.data), v.shape)]));
-    this.#resident = Object.fromEntries(Object.entries(options.resident ?? {}).map(([name, array]) => [RESIDENT + name, program.tensor(array.dtype, elementsOfResident(name, array), array.shape)]));
-    for (const name of program.graph.outputs.keys()) {
-      if (name.startsWith(NEXT)) this.#next[name.slice(NEXT.length)] = program.allocate(name);
-      else this.#outputs[name.slice(OUTPUT.length)] = program.allocate(name);
-    }
-  }
-
-  async run(inputs: Record<string, TypedArray>): Promise<Record<string, TypedArray>> {
-    const feeds = { ...prefixed(STATE, this.#state), ...this.#resident };
-    for (const [name, { shape, dtype }] of Object.entries(this.options.inputs)) {
-      feeds[INPUT + name] = this.program.tensor(dtype, elementsOfInput(name, shape, inputs), shape);
-    }
-    await this.program.run(feeds, { ...prefixed(NEXT, this.#next), ...prefixed(OUTPUT, this.#outputs) });
-    for (const name of Object.keys(this.#next)) [this.#state[name], this.#next[name]] = [this.#next[name], this.#state[name]];
-    return Object.fromEntries(Object.entries(this.#outputs).map(([name, t]) => [name, t.data as TypedArray]));
-  }
-
-  readState(): Promise<ParameterValues> {
-    return Promise.resolve(Object.fromEntries(Object.entries(this.#state).map(([name, t]): [string, ArrayValue] => [name, { shape: t.dims, data: Float32Array.from(t.data as Float32Array) }])));
-  }
-
-  writeState(values: ParameterValues): void {
-    for (const [name, v] of Object.entries(values)) {
-      checkShape(`state ${name}`, v.shape, this.#state[name]?.dims);
-      (this.#state[name].data as Float32Array).set(v.data);
-    }
-  }
-
-  dispose(): Promise<void> {
-    return this.program.dispose();
-  }
+  return OnnxStep.create(runtime!, traced, new OnnxState(runtime!, options.state), options, started);
 }

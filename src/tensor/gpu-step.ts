@@ -3,7 +3,7 @@ import type { Graph, TypedArray } from './graph.js';
 import type { ParameterValues } from './parameters.js';
 import { INPUT, NEXT, OUTPUT, RESIDENT, STATE, checkShape, elementsOfInput, elementsOfResident } from './step-arrays.js';
 import { whileDeviceLasts, type GpuDevice } from './webgpu/adapter.js';
-import { placeOf, type Placement } from './webgpu/kernel.js';
+import { SMALL_VALUES, placeOf, type Placement } from './webgpu/kernel.js';
 import { planGraph } from './webgpu/plan.js';
 import { GpuProgram } from './webgpu/program.js';
 
@@ -37,13 +37,73 @@ export async function compileGpuStep(gpu: GpuDevice, traced: Graph, options: rea
   });
 }
 
+/**
+ * A state on the GPU that several steps read and change in turn. Its large parts lie in buffers that all of them use; the small ones, which lie among
+ * a step's small values, are copied when another step's turn comes.
+ */
+export class GpuState {
+  readonly #buffers = new Map<string, GPUBuffer>();
+  readonly #steps: GpuStep[] = [];
+  #newest: GpuStep | undefined;
+
+  constructor(private readonly gpu: GpuDevice, private readonly values: ParameterValues) {}
+
+  /** Compiles a traced step whose state this is. */
+  async compile(traced: Graph, options: Omit<CompileOptions, 'state'>): Promise<GpuReplica> {
+    const started = performance.now();
+    const plan = planGraph(traced, this.gpu, (name) => name.startsWith(RESIDENT));
+    const given = new Map(Object.keys(this.values).flatMap((name) => {
+      const { buffer } = plan.inputs.get(STATE + name)!;
+      return buffer === SMALL_VALUES ? [] : [[buffer, this.#bufferOf(name, plan.buffers[buffer])] as const];
+    }));
+    const program = await whileDeviceLasts(this.gpu, () => GpuProgram.create(this.gpu, plan, given));
+    const step = new GpuStep(this.gpu, program, traced, { ...options, state: this.values }, started, (encoder) => this.#bring(encoder, step));
+    this.#steps.push(step);
+    if (!this.#newest) (this.#newest = step).writeState(0, this.values);
+    return new GpuReplica(step, 0, async (inputs) => (await step.run([{ replica: 0, inputs }]))[0]);
+  }
+
+  #bufferOf(name: string, size: number): GPUBuffer {
+    let buffer = this.#buffers.get(name);
+    if (!buffer) this.#buffers.set(name, (buffer = this.gpu.device.createBuffer({ size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC })));
+    return buffer;
+  }
+
+  /** Encodes what a step has to have before it runs: the small parts of the state as the step before has left them. */
+  #bring(encoder: GPUCommandEncoder, step: GpuStep): void {
+    const before = this.#newest!;
+    this.#newest = step;
+    if (before === step) return;
+    for (const name of Object.keys(this.values)) {
+      const to = step.input(STATE + name);
+      if (to.buffer === SMALL_VALUES) step.program.copy(encoder, before.input(STATE + name), to, before.program);
+    }
+  }
+
+  async read(): Promise<ParameterValues> {
+    return this.#newest ? this.#newest.readState(0) : this.values;
+  }
+
+  /** @throws for an unknown name or another shape */
+  write(values: ParameterValues): void {
+    if (!this.#newest) throw new Error('a state is on the GPU once a step is compiled: compile one first');
+    this.#newest.writeState(0, values);
+  }
+
+  /** Gives back the memory of the state and of all its steps. */
+  dispose(): void {
+    for (const step of this.#steps) step.program.dispose();
+    for (const buffer of this.#buffers.values()) buffer.destroy();
+  }
+}
+
 /** A step on the GPU with the states of all its replicas. */
 class GpuStep {
   readonly statistics;
   /** Replicas that are not disposed of. */
   replicas = 1;
 
-  constructor(private readonly gpu: GpuDevice, readonly program: GpuProgram, private readonly graph: Graph, readonly options: CompileOptions, started: number) {
+  constructor(private readonly gpu: GpuDevice, readonly program: GpuProgram, private readonly graph: Graph, readonly options: CompileOptions, started: number, private readonly before: (encoder: GPUCommandEncoder) => void = () => undefined) {
     const { nodes, kernels, buffers } = program.plan;
     for (const [name, array] of Object.entries(options.resident ?? {})) {
       const place = this.input(RESIDENT + name), data = elementsOfResident(name, array);
@@ -69,6 +129,7 @@ class GpuStep {
       const outputs = [...this.program.plan.outputs], read = outputs.filter(([name]) => name.startsWith(OUTPUT)), next = outputs.filter(([name]) => name.startsWith(NEXT));
       const wanted = runs.flatMap(({ replica }) => read.map(([name, place]) => ({ place: placeOf(place, replica), dtype: this.graph.outputs.get(name)!.dtype })));
       const results = await this.program.read(wanted, (encoder) => {
+        this.before(encoder);
         this.program.encode(encoder);
         for (const { replica } of runs) for (const [name, place] of next) this.program.copy(encoder, placeOf(place, replica), placeOf(this.input(STATE + name.slice(NEXT.length)), replica));
       });

@@ -5,6 +5,9 @@ import { sizeOf } from './parameters.js';
 /** What names in the graph of a traced step begin with. */
 export const STATE = 'state/', INPUT = 'input/', RESIDENT = 'resident/', NEXT = 'next/', OUTPUT = 'output/';
 
+/** A record with a prefix before each of its names. */
+export const prefixed = <T>(prefix: string, record: Readonly<Record<string, T>>): Record<string, T> => Object.fromEntries(Object.entries(record).map(([k, v]) => [prefix + k, v]));
+
 /** Elements of a resident array. @throws when they don't fit its shape. */
 export function elementsOfResident(name: string, { shape, data }: ResidentArray): TypedArray {
   if (data.length !== sizeOf(shape)) throw new Error(`resident array ${name} has ${data.length} elements; its shape [${shape.join(', ')}] wants ${sizeOf(shape)}`);

@@ -15,23 +15,24 @@ export class GpuProgram {
   readonly #buffers: GPUBuffer[];
   readonly #calls: Call[];
 
-  private constructor(private readonly gpu: GpuDevice, readonly plan: Plan, buffers: GPUBuffer[], calls: Call[], readonly pipelines: number) {
+  private constructor(private readonly gpu: GpuDevice, readonly plan: Plan, buffers: GPUBuffer[], private readonly given: ReadonlyMap<number, GPUBuffer>, calls: Call[], readonly pipelines: number) {
     this.#buffers = buffers;
     this.#calls = calls;
   }
 
   /**
    * Makes buffers and compiles the kernels; equal ones are compiled once.
+   * @param given buffers that are there already, by their number in the plan: the program uses them, and leaves them when it is disposed of
    * @throws when a kernel does not compile, with its text, or memory does not suffice.
    */
-  static async create(gpu: GpuDevice, plan: Plan): Promise<GpuProgram> {
+  static async create(gpu: GpuDevice, plan: Plan, given: ReadonlyMap<number, GPUBuffer> = new Map()): Promise<GpuProgram> {
     const { device } = gpu;
     device.pushErrorScope('out-of-memory');
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    const buffers = plan.buffers.map((size) => device.createBuffer({ size, usage }));
+    const buffers = plan.buffers.map((size, k) => given.get(k) ?? device.createBuffer({ size, usage }));
     const memory = await device.popErrorScope();
     if (memory) {
-      for (const buffer of buffers) buffer.destroy();
+      destroyAll(buffers, given);
       throw new UserError(`the GPU's memory does not suffice for the ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB of a step (${memory.message.split('\n')[0]}): take fewer images a step (--set batchSize=…), fewer seeds as one (--together 1) or one process (--processes 1)`);
     }
     const pipelines = compiledBy(device), programs = new Set<string>();
@@ -46,7 +47,7 @@ export class GpuProgram {
       const entries = bindings.map(({ buffer, offset, bytes }, binding) => ({ binding, resource: { buffer: buffers[buffer], offset, size: Math.min(bytes, plan.buffers[buffer] - offset) } }));
       return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }), workgroups };
     }));
-    const program = new GpuProgram(gpu, plan, buffers, calls, programs.size);
+    const program = new GpuProgram(gpu, plan, buffers, given, calls, programs.size);
     for (const { place, data } of plan.constants) program.write(place, data);
     return program;
   }
@@ -108,9 +109,14 @@ export class GpuProgram {
     return best;
   }
 
-  /** Encodes a copy between two places. */
-  copy(encoder: GPUCommandEncoder, from: Placement, to: Placement): void {
-    encoder.copyBufferToBuffer(this.#buffers[from.buffer], from.offset * 4, this.#buffers[to.buffer], to.offset * 4, from.elements * 4);
+  /** Encodes a copy between two places. @param source the program that `from` is a place of; this one where it is left out */
+  copy(encoder: GPUCommandEncoder, from: Placement, to: Placement, source: GpuProgram = this): void {
+    encoder.copyBufferToBuffer(source.#buffers[from.buffer], from.offset * 4, this.#buffers[to.buffer], to.offset * 4, from.elements * 4);
+  }
+
+  /** The buffer of a place. */
+  bufferOf({ buffer }: Placement): GPUBuffer {
+    return this.#buffers[buffer];
   }
 
   /** Reads places back: their elements, in order, by type. */
@@ -146,8 +152,13 @@ export class GpuProgram {
   }
 
   dispose(): void {
-    for (const buffer of this.#buffers) buffer.destroy();
+    destroyAll(this.#buffers, this.given);
   }
+}
+
+/** Gives buffers back, but for those that were given. */
+function destroyAll(buffers: readonly GPUBuffer[], given: ReadonlyMap<number, GPUBuffer>): void {
+  buffers.forEach((buffer, k) => given.has(k) || buffer.destroy());
 }
 
 const pipelinesOf = new WeakMap<GPUDevice, Map<string, Promise<GPUComputePipeline>>>();
