@@ -1,16 +1,21 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { UserError } from '../errors.js';
-import { compareCosts, costModels, EXPLAINED_ABOVE, signedPercent, TABLE_BITS, type CostComparison, type CostRow } from '../experiments/cost-comparison.js';
+import { compareCosts, costModels, TABLE_BITS, type CostComparison, type CostModel, type CostRow } from '../experiments/cost-comparison.js';
+import { costMarkdown } from '../experiments/cost-table.js';
+import { EXPLAINED_ABOVE, signedPercent } from '../experiments/cost-explanations.js';
 import { paperValues } from '../figures/paper-values.js';
 import type { ImageSides } from '../models/cost.js';
 import { MEBIBYTE } from '../models/cost-rules.js';
+import { parameterBreakdown } from '../models/parameter-breakdown.js';
+import { isReal, parsePrecision } from '../quantizer/precision.js';
 import { parseBitsOption } from './bits-option.js';
 
 interface CostCommandOptions {
   model?: string;
   bits?: string;
   image?: string;
+  table?: boolean;
   json?: boolean;
 }
 
@@ -22,13 +27,16 @@ export function costCommand(program: Command): void {
     .addOption(new Option('--model <name>', 'default: the two models of the table').choices([...costModels.keys()]))
     .option('--bits <w-a-attention>', 'bits of weights, activations and attention, e.g. 4-4-8, with a breakdown; default: all of the table')
     .option('--image <height>x<width>', "pixels of the image that operations are counted for; default: 800x1066, the small models' own")
+    .option('--table', 'all rows as one table, Markdown, with the explanations below it')
     .option('--json', 'print one JSON object')
-    .action(({ model, bits, image, json }: CostCommandOptions) => {
+    .action(({ model, bits, image, table, json }: CostCommandOptions) => {
       if (bits !== undefined) parseBitsOption(bits);
       const sides = image === undefined ? undefined : parseImage(image), values = paperValues();
       const wanted = model === undefined ? ['detr-r50', 'smca-detr-r50'] : [model];
       const comparisons = wanted.map((name) => compareCosts(costModels.get(name)!, bits === undefined ? TABLE_BITS : [bits], values, sides));
-      console.log(json ? JSON.stringify({ models: comparisons.map((comparison, i) => ({ model: wanted[i], ...comparison })) }) : comparisons.map((comparison) => costText(comparison, bits !== undefined)).join('\n\n\n'));
+      if (json) console.log(JSON.stringify({ models: comparisons.map((comparison, i) => ({ model: wanted[i], ...comparison })) }));
+      else if (table) console.log(costMarkdown(comparisons, values));
+      else console.log(comparisons.map((comparison, i) => costText(comparison, bits === undefined ? undefined : costModels.get(wanted[i]))).join('\n\n\n'));
     });
 }
 
@@ -45,7 +53,7 @@ const line = (...[bits, ...cells]: string[]): string => `${bits.padEnd(11)}${cel
 /** Operations of the small models are no giga-operations: as many digits as say something. */
 const giga = (value: number | undefined): string => number(value, value !== undefined && value < 1 ? 4 : 2);
 
-function costText({ title, classes, image, rows, realSize }: CostComparison, isDetailed: boolean): string {
+function costText({ title, classes, image, rows, realSize }: CostComparison, detailed?: CostModel): string {
   const explained = rows.filter((row) => row.explanations.length > 0), hasPaper = rows.some((row) => row.paper);
   return [
     `${title}, ${classes} classes, an image of ${image.height} x ${image.width}; ${rows.map(({ parameters }) => parameters).filter((n, i, all) => all.indexOf(n) === i).map((n) => n.toLocaleString('en')).join(' or ')} trained parameters`,
@@ -65,7 +73,7 @@ function costText({ title, classes, image, rows, realSize }: CostComparison, isD
     '        real-valued, biases, normalizations with their statistics, queries, quantizers included',
     'placed  operations under the same placement',
     ...(rows.some(({ rule }) => rule.operations === undefined) ? ['-       the paper has no factor for 5, 6 or 7 bits'] : []),
-    ...(isDetailed ? rows.flatMap(details) : []),
+    ...(detailed ? rows.flatMap((row) => details(row, detailed)) : []),
     ...(explained.length > 0 ? ['', `More than ${100 * EXPLAINED_ABOVE} % off:`, ...explained.flatMap(({ bits, explanations }) => explanations.flatMap((text) => wrapped(`${bits}  ${text}`)))] : []),
     ...(realSize ? countingsText(realSize) : []),
   ].join('\n');
@@ -83,11 +91,13 @@ function countingsText({ paper, countings }: NonNullable<CostComparison['realSiz
 }
 
 /** What a row's stored size and placed operations consist of. */
-function details({ stored }: CostRow): string[] {
+function details({ bits, stored }: CostRow, { real, quantized }: CostModel): string[] {
   const { quantizedWeights, realWeights, others, quantizers, multiplyAdds } = stored;
-  const row = (label: string, value: string): string => `  ${label.padEnd(50)}${value.padStart(9)}`;
+  const row = (label: string, value: string): string => `  ${label.padEnd(48)}${value.padStart(11)}`;
   const byBits = (amounts: Record<number, number>): [bits: string, amount: number][] => Object.entries(amounts).map(([bits, amount]) => [bits === '32' ? 'real-valued' : `${bits} bits`, amount]);
   return [
+    '', 'Trained parameters:',
+    ...parameterBreakdown(Object.values(parsePrecision(bits)).every(isReal) ? real : quantized).map(({ group, parameters }) => row(group, parameters.toLocaleString('en'))),
     '', 'Stored, MB of 2^20 bytes:',
     ...byBits(quantizedWeights).map(([bits, bytes]) => row(`weights at ${bits}`, megabytes(bytes))),
     row('weights, real-valued', megabytes(realWeights)), row('biases, normalizations, activations, queries', megabytes(others)), row('scales and offsets of the quantizers', megabytes(quantizers)),

@@ -2,7 +2,8 @@ import type { PaperValues } from '../figures/paper-values.js';
 import type { ImageSides } from '../models/cost.js';
 import { MEBIBYTE, paperCost, sizeCountings, storedCost, type SizeCounting, type StoredCost } from '../models/cost-rules.js';
 import { detrSettings, FAMILIES, familyTitles, fullSizeDetectors, modelOf, withRprelu, type DetectorSettings, type ModelScale } from '../models/settings.js';
-import { formatPrecision, isReal, parsePrecision, REAL, type Precision } from '../quantizer/precision.js';
+import { formatPrecision, isReal, parsePrecision, REAL } from '../quantizer/precision.js';
+import { EXPLAINED_ABOVE, explainOperations, explainSize, PAPER_IMAGE } from './cost-explanations.js';
 
 /** A model whose costs can be asked for. */
 export interface CostModel {
@@ -13,12 +14,6 @@ export interface CostModel {
   quantized: DetectorSettings;
   image: ImageSides;
 }
-
-/**
- * The usual image of the paper's evaluation: short side 800 and long side at most 1333 pixels (PAPER.md 2.6), of a photograph of 640 x 480,
- * COCO's most frequent size.
- */
-export const PAPER_IMAGE: ImageSides = { height: 800, width: 1066 };
 
 /** Labels of COCO by its highest, as DETR counts them: the models of CVPR Table 3. */
 const COCO_CLASSES = 91;
@@ -37,9 +32,6 @@ export const costModels: ReadonlyMap<string, CostModel> = new Map([...fullSize, 
 
 /** Bit-widths of CVPR Table 3. */
 export const TABLE_BITS = ['32-32-32', '8-8-8', '4-4-8', '3-3-8', '2-2-8'] as const;
-
-/** A deviation from the paper above this is explained, or said not to be. */
-export const EXPLAINED_ABOVE = 0.03;
 
 /** The costs of a model at one precision; sizes in MB of 2^20 bytes, operations in 10^9. */
 export interface CostRow {
@@ -88,49 +80,4 @@ export function compareCosts({ title, real, quantized, image: usual }: CostModel
     return { bits: text, methods: same.map((row) => row.method), parameters, paper, rule, deviation, stored: storedCost(settings, precision, image), explanations };
   });
   return { title, classes: real.classes, image, rows, realSize: printed && { paper: printed.sizeMB, countings: sizeCountings(real, quantized) } };
-}
-
-/** A fraction in per cent, with its sign. */
-export function signedPercent(fraction: number): string {
-  const digits = Math.abs(100 * fraction).toFixed(1);
-  return `${Number(digits) === 0 ? '' : fraction < 0 ? '-' : '+'}${digits} %`;
-}
-
-function explainSize(real: DetectorSettings, quantized: DetectorSettings, precision: Precision, paper: number, printedReal: number): string {
-  const { weightBits } = precision;
-  const [nearest] = sizeCountings(real, quantized).sort((a, b) => Math.abs(a.size - printedReal) - Math.abs(b.size - printedReal));
-  const off = nearest.size / printedReal - 1;
-  const countings = `no counting gives the paper's real-valued ${printedReal} (the nearest is ${signedPercent(off)} from it)`;
-  if (isReal(weightBits)) return `size: not explained: ${countings}`;
-  const share = (printedReal * weightBits) / 32, left = share / paper - 1;
-  const own = `${weightBits}/32 of the paper's own ${printedReal} is ${share.toFixed(2)}`;
-  return Math.abs(left) > EXPLAINED_ABOVE
-    ? `size: not explained: ${own}, ${signedPercent(left)} from what it prints here`
-    : `size: that of the real-valued row, which is not explained: ${own}`;
-}
-
-/** The width of an image of the paper's height at which the model's real-valued operations come nearest to `operations`, in 10^9. */
-export function matchingImage(real: DetectorSettings, operations: number): ImageSides {
-  const { height } = PAPER_IMAGE, off = (width: number): number => Math.abs((paperCost(real, REAL, { height, width }).operations ?? NaN) / 1e9 - operations);
-  let best = height;
-  for (let width = height; width <= 1333; width++) if (off(width) < off(best)) best = width;
-  return { height, width: best };
-}
-
-function explainOperations(real: DetectorSettings, settings: DetectorSettings, precision: Precision, paper: number, printedReal: number): string {
-  const image = matchingImage(real, printedReal), at = `${image.height}x${image.width}`;
-  const count = (bits: Precision): { text: string; off: number } => {
-    const value = (paperCost(settings, bits, image).operations ?? NaN) / 1e9;
-    return { text: `${value.toFixed(2)} G, ${signedPercent(value / paper - 1)}`, off: Math.abs(value / paper - 1) };
-  };
-  const here = count(precision);
-  if (isReal(precision.weightBits)) {
-    const largest = (paperCost(real, REAL, { height: 800, width: 1333 }).operations ?? NaN) / 1e9;
-    return `operations: the size of the image, in part: ours come to ${here.text}, at ${at}, and to ${largest.toFixed(2)} G at 800x1333, the paper's limit; DETR's own 86 G are the mean over the first 100 images of COCO val2017 (facebookresearch/detr, issue 110), which are not here`;
-  }
-  if (here.off <= EXPLAINED_ABOVE) return `operations: those of the real-valued row: at ${at}, where that agrees, ${here.text}`;
-  const uniform = count({ ...precision, attentionBits: precision.weightBits }), { weightBits, attentionBits } = precision;
-  const reading = weightBits === attentionBits ? '' : ` and with attention's products at ${weightBits} bits ${uniform.text}`;
-  const explained = weightBits !== attentionBits && uniform.off <= EXPLAINED_ABOVE;
-  return `operations: ${explained ? 'the reading of the rule' : 'not explained'}: at ${at}, where the real-valued row agrees, ${here.text},${reading}`.replace(/,$/, '');
 }

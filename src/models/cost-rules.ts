@@ -22,17 +22,22 @@ export interface PaperCost {
   operations: number | undefined;
 }
 
+/** What the rule for operations can be read to leave real-valued: the first convolution alone, which is nearest to most of the paper's counts, */
+export const FIRST_CONVOLUTION_REAL = /^backbone\.0\.body\.conv1$/;
+/** or also what the released code leaves so around the transformer: input projection, heads and SMCA's point layers (decision A8). */
+export const ENDS_REAL = /^backbone\.0\.body\.conv1$|^input_proj$|^class_embed$|^bbox_embed\.|\.point\d/;
+
 /**
  * The paper's rule (PAPER.md 2.3). Size: every trained element at the bits of the weights, since the paper's 8- and 4-bit rows are exactly
- * 8/32 and 4/32 of its real-valued ones. Operations: the first convolution real-valued, about what its counts leave room for; the
- * products inside of attention at attention's bits, all others at the wider of weight and activation.
+ * 8/32 and 4/32 of its real-valued ones. Operations: the modules of `real` real-valued, by default the first convolution, about what the
+ * paper's counts leave room for; the products inside of attention at attention's bits, all others at the wider of weight and activation.
  */
-export function paperCost(settings: DetectorSettings, precision: Precision, image?: ImageSides): PaperCost {
+export function paperCost(settings: DetectorSettings, precision: Precision, image?: ImageSides, real = FIRST_CONVOLUTION_REAL): PaperCost {
   const { weightBits, activationBits, attentionBits } = precision;
   return {
     bytes: sizeInBytes([{ count: parameterCount(settings), bits: weightBits }]),
     operations: weighted(detectorCost(settings, image), ({ name, kind }) => {
-      if (name === `${BACKBONE}.conv1`) return 32;
+      if (real.test(name)) return 32;
       return kind === 'attention' ? attentionBits : Math.max(weightBits, activationBits);
     }),
   };

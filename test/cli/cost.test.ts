@@ -1,5 +1,7 @@
 import test from 'ava';
-import { compareCosts, costModels, EXPLAINED_ABOVE, matchingImage, PAPER_IMAGE, TABLE_BITS, type CostComparison } from '../../src/experiments/cost-comparison.js';
+import { compareCosts, costModels, TABLE_BITS, type CostComparison } from '../../src/experiments/cost-comparison.js';
+import { EXPLAINED_ABOVE, matchingImage, PAPER_IMAGE } from '../../src/experiments/cost-explanations.js';
+import { costMarkdown } from '../../src/experiments/cost-table.js';
 import { paperValues } from '../../src/figures/paper-values.js';
 import { paperCost } from '../../src/models/cost-rules.js';
 import { REAL } from '../../src/quantizer/precision.js';
@@ -55,10 +57,23 @@ test('the table on the terminal: rows, sentences, countings; lines fit 100 colum
 test('one row has its parts; bits, model and image that the paper has not are dashes', async (t) => {
   const one = await qdetr(['cost', '--model', 'detr-r50', '--bits', '4-4-8']);
   t.is(one.code, 0, one.stderr);
-  t.regex(one.stdout, /\n4-4-8 +19\.92 +19\.88 [\s\S]*\nStored, MB of 2\^20 bytes:\n {2}weights at 4 bits +\d+\.\d\d\n {2}weights at 8 bits +0\.01\n[\s\S]*by the wider operand:\n {2}4 bits +/);
+  t.regex(one.stdout, /\n4-4-8 +19\.92 +19\.88 [\s\S]*\nTrained parameters:\n {2}first convolution +9,408\n[\s\S]*\nStored, MB of 2\^20 bytes:\n {2}weights at 4 bits +\d+\.\d\d\n {2}weights at 8 bits +0\.01\n[\s\S]*by the wider operand:\n {2}4 bits +/);
   const none = await qdetr(['cost', '--model', 'smca-detr-gpu', '--bits', '5-5-8', '--image', '64x100']);
   t.is(none.code, 0, none.stderr);
   t.regex(none.stdout, /^SMCA-DETR, scale gpu, 20 classes, an image of 64 x 100; [\s\S]*\n5-5-8 +- +[\d.]+ +- +[\d.]+ +- +- +- +-\n[\s\S]*which has no such row[\s\S]*no factor for 5, 6 or 7 bits/);
+});
+
+test('--table: every row in one table, what is off by more than 3 % bold, and as many sentences', async (t) => {
+  const { code, stdout, stderr } = await qdetr(['cost', '--table']);
+  t.is(code, 0, stderr);
+  t.is(stdout.match(/^\| (SMCA-)?DETR-R50 \|/gm)?.length, 10);
+  t.true(stdout.includes('| DETR-R50 | 4-4-8 | LSQ, Baseline, Q-DETR | 41,685,280 | 19.92 | 19.88 | -0.2 % | 23.47 | 13.02 | 12.22 | **-6.1 %** | 11.19 |\n'));
+  t.is(stdout.match(/\*\*[+-][\d.]+ %\*\*/g)?.length, stdout.match(/^\* (SMCA-)?DETR-R50, [\d-]+, (size|operations): /gm)?.length);
+  t.regex(stdout, /\n\* The two sizes differ by 5\.43 MB/);
+  t.notRegex(stdout, /NaN|undefined|Infinity/);
+  const one = costMarkdown([compareCosts(costModels.get('detr-gpu')!, ['5-5-8'], values)], values);
+  t.true(one.includes('| DETR, scale gpu | 5-5-8 | - |') && one.includes('| - | - |'));
+  t.notRegex(one, /The real-valued sizes|More than/);
 });
 
 test('JSON: one object, with the numbers of the functions', async (t) => {
