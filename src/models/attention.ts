@@ -1,9 +1,11 @@
 import { quantizeOperand } from '../quantizer/quantize.js';
 import { linearWith } from '../quantizer/quantized-linear.js';
+import { isReal } from '../quantizer/precision.js';
 import { split } from '../tensor/split.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import { align } from './distribution-alignment.js';
 import { dense, type Forward } from './forward.js';
+import type { PaddingMask } from './padding-mask.js';
 
 /**
  * What a multi-head attention gives (Eq. 2.26). B images, T tokens of the query side (S in the encoder, Q in the decoder), S of the
@@ -44,8 +46,9 @@ function mergeHeads(x: Tensor): Tensor {
  * @param value [B, S, C]
  * @param heads N
  * @param logPrior added to the logits before the softmax, [B or 1, N, T, S] (SMCA's log G); none where it is left out
+ * @param mask of the keys: those in the padding have a weight of 0, quantized or not; left out: every key is read
  */
-export function multiHeadAttention(forward: Forward, name: string, query: Tensor, key: Tensor, value: Tensor, heads: number, logPrior?: Tensor): Attended {
+export function multiHeadAttention(forward: Forward, name: string, query: Tensor, key: Tensor, value: Tensor, heads: number, logPrior?: Tensor, mask?: PaddingMask): Attended {
   const { parameters, quantization, observe } = forward;
   const weights = split(parameters[`${name}.in_proj_weight`], 3, 0);
   const biases = split(parameters[`${name}.in_proj_bias`], 3, 0);
@@ -57,8 +60,11 @@ export function multiHeadAttention(forward: Forward, name: string, query: Tensor
     return quantizeOperand(parameters, `${name}.${letter}_quantizer`, aligned, attentionBits, observe);
   };
   const q = operand('q', 0, query), k = operand('k', 1, key), v = operand('v', 2, value);
-  const logits = tf.matMul(tf.mul(q, 1 / Math.sqrt(q.shape[3]!)), k, false, true); // scaled where there are D columns, not S
-  const attention = tf.softmax(logPrior ? tf.add(logits, logPrior) : logits);
-  const features = mergeHeads(tf.matMul(quantizeOperand(parameters, `${name}.a_quantizer`, attention, attentionBits, observe), v));
+  let logits: Tensor = tf.matMul(tf.mul(q, 1 / Math.sqrt(q.shape[3]!)), k, false, true); // scaled where there are D columns, not S
+  if (logPrior) logits = tf.add(logits, logPrior);
+  if (mask) logits = tf.add(logits, mask.logits);
+  const attention = tf.softmax(logits);
+  const values = mask && !isReal(attentionBits) ? tf.mul(v, mask.valid) : v; // a quantizer with an offset gives a weight of 0 another value
+  const features = mergeHeads(tf.matMul(quantizeOperand(parameters, `${name}.a_quantizer`, attention, attentionBits, observe), values));
   return { output: dense(forward, `${name}.out_proj`, features), features, weights: attention, ...(logPrior && { logPrior }) };
 }

@@ -2,27 +2,32 @@ import { conv2d } from '../quantizer/quantized-convolution.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { TransformerOutput } from './detector-output.js';
 import { dense, normalize, type Forward } from './forward.js';
-import { sinePositions } from './position-encoding.js';
-import type { DetectorSettings } from './settings.js';
+import { paddingMask, type PaddingMask } from './padding-mask.js';
+import { maskedSinePositions, sinePositions } from './position-encoding.js';
+import { totalStride, type DetectorSettings } from './settings.js';
 import { decoder, encoder } from './transformer.js';
 
 /** Tokens that the transformer reads, and where each lies in the image. */
 export interface Tokens {
   /** [B, S, C], rows of the feature map first. */
   x: Tensor;
-  /** Sine position encoding, [S, C]. */
+  /** Sine position encoding, [S, C]; [B, S, C] where images differ in size. */
   positions: Tensor;
+  /** The padding of a batch of images that differ in size. */
+  mask?: PaddingMask;
   /** Height of the feature map; S = height * width. */
   height: number;
   width: number;
 }
 
 /** Backbone features [B, h, w, channels] as tokens, through the 1x1 convolution `input_proj`. */
-export function tokens(forward: Forward, features: Tensor): Tokens {
+export function tokens(forward: Forward, features: Tensor, { backbone }: DetectorSettings): Tokens {
   const projected = conv2d(forward.parameters, 'input_proj', features, { stride: 1, padding: 0 }, forward.quantization('input_proj'), forward.observe);
   const [batch, height, width, channels] = projected.shape as [number, number, number, number];
-  const positions = tf.tensor2d(sinePositions(height, width, channels), [height * width, channels]);
-  return { x: tf.reshape(projected, [batch, height * width, channels]), positions, height, width };
+  const { imageSizes, canvas = { height: height * totalStride(backbone), width: width * totalStride(backbone) } } = forward;
+  const mask = imageSizes && paddingMask(imageSizes, canvas, { height, width });
+  const positions = mask ? maskedSinePositions(mask, { height, width }, channels) : tf.tensor2d(sinePositions(height, width, channels), [height * width, channels]);
+  return { x: tf.reshape(projected, [batch, height * width, channels]), positions, height, width, ...(mask && { mask }) };
 }
 
 /** Three linear layers `<name>.layers.0` to `.2` with ReLUs between: [..., C] -> [..., out]. */
@@ -55,8 +60,8 @@ export function detectionHeads(forward: Forward, states: Tensor[], scores: numbe
  */
 export function detrFromFeatures(forward: Forward, features: Tensor, settings: DetectorSettings): TransformerOutput {
   const { heads, encoderLayers, decoderLayers, classes } = settings;
-  const { x, positions } = tokens(forward, features);
-  const memory = encoder(forward, 'transformer.encoder', x, positions, encoderLayers, heads);
-  const { states, coAttention } = decoder(forward, 'transformer.decoder', forward.parameters['query_embed.weight'], memory, positions, decoderLayers, heads);
+  const { x, positions, mask } = tokens(forward, features, settings);
+  const memory = encoder(forward, 'transformer.encoder', x, positions, encoderLayers, heads, mask);
+  const { states, coAttention } = decoder(forward, 'transformer.decoder', forward.parameters['query_embed.weight'], memory, positions, decoderLayers, heads, undefined, mask);
   return { ...detectionHeads(forward, states, classes + 1), memory, coAttention };
 }

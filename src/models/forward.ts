@@ -4,6 +4,7 @@ import { linear } from '../quantizer/quantized-linear.js';
 import type { Parameters } from '../tensor/parameters.js';
 import { layerNorm } from '../tensor/layer-norm.js';
 import type { Tensor } from '../tensor/tf.js';
+import type { Extent } from './padding-mask.js';
 
 /** The precision of each module, by its name in the state dict, such as `transformer.encoder.layers.0.linear1`. */
 export type Quantization = (module: string) => Precision;
@@ -17,12 +18,19 @@ export interface ForwardOptions {
   batchStatistics?: boolean;
   /** Listens to the operands of every quantizer. */
   observe?: Observer;
+  /**
+   * Heights and widths in pixels of the images of a padded batch, which lie in the upper left corner of their canvas, int32 [B, 2]: no attention
+   * reads keys of the padding, and positions count each image's own cells. Left out: the images fill the canvas.
+   */
+  imageSizes?: Tensor;
 }
 
 /** What every layer of one forward pass sees. */
 export interface Forward extends ForwardOptions {
   parameters: Parameters;
   quantization: Quantization;
+  /** Height and width of the images' canvas, pixels; left out: the feature map's times the backbone's stride. */
+  canvas?: Extent;
   /** Updated running averages, by parameter name; filled where `batchStatistics` is on. */
   statistics: Parameters;
 }

@@ -43,7 +43,7 @@ export const familyTitles: Readonly<Record<Family, string>> = { detr: 'DETR', 's
 /** Sizes of a detection transformer behind a residual backbone. */
 export interface DetectorSettings {
   family: Family;
-  /** Side of the square input, pixels. */
+  /** Side of the square input that it is trained on and its costs are stated for, pixels; images of any size can be given. */
   imageSize: number;
   backbone: BackboneSettings;
   /** C: width of the transformer's tokens. */

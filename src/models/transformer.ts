@@ -1,16 +1,17 @@
 import { tf, type Tensor } from '../tensor/tf.js';
 import { multiHeadAttention, type Attended } from './attention.js';
 import { dense, normalize, type Forward } from './forward.js';
+import type { PaddingMask } from './padding-mask.js';
 
 /** Two linear layers with a ReLU between: `<name>.linear1`, `<name>.linear2`. */
 function feedForward(forward: Forward, name: string, x: Tensor): Tensor {
   return dense(forward, `${name}.linear2`, tf.relu(dense(forward, `${name}.linear1`, x)));
 }
 
-/** DETR's encoder layer with normalization after each sum; positions enter queries and keys. x [B, S, C], positions [S, C]. */
-function encoderLayer(forward: Forward, name: string, x: Tensor, positions: Tensor, heads: number): Tensor {
+/** DETR's encoder layer with normalization after each sum; positions enter queries and keys. x [B, S, C], positions [S, C] or [B, S, C]. */
+function encoderLayer(forward: Forward, name: string, x: Tensor, positions: Tensor, heads: number, mask?: PaddingMask): Tensor {
   const placed = tf.add(x, positions);
-  const { output } = multiHeadAttention(forward, `${name}.self_attn`, placed, placed, x, heads);
+  const { output } = multiHeadAttention(forward, `${name}.self_attn`, placed, placed, x, heads, undefined, mask);
   const y = normalize(forward, `${name}.norm1`, tf.add(x, output));
   return normalize(forward, `${name}.norm2`, tf.add(y, feedForward(forward, name, y)));
 }
@@ -18,11 +19,12 @@ function encoderLayer(forward: Forward, name: string, x: Tensor, positions: Tens
 /**
  * DETR's encoder: layers `<name>.layers.0`, ...
  * @param x backbone tokens [B, S, C]
- * @param positions [S, C]
+ * @param positions [S, C], or [B, S, C] where images differ in size
+ * @param mask of the padding, whose tokens are computed and never read; none where images fill the canvas
  * @returns memory [B, S, C]
  */
-export function encoder(forward: Forward, name: string, x: Tensor, positions: Tensor, layers: number, heads: number): Tensor {
-  for (let layer = 0; layer < layers; layer++) x = encoderLayer(forward, `${name}.layers.${layer}`, x, positions, heads);
+export function encoder(forward: Forward, name: string, x: Tensor, positions: Tensor, layers: number, heads: number, mask?: PaddingMask): Tensor {
+  for (let layer = 0; layer < layers; layer++) x = encoderLayer(forward, `${name}.layers.${layer}`, x, positions, heads, mask);
   return x;
 }
 
@@ -54,10 +56,11 @@ export type CoAttentionPrior = (layer: string, placed: Tensor) => Tensor;
  * `layers.0.self_attn`, and in the first layer's prior).
  * @param queryPositions [Q, C]
  * @param memory [B, S, C]
- * @param positions [S, C]
+ * @param positions [S, C], or [B, S, C] where images differ in size
  * @param prior of the co-attention (SMCA-DETR); none where it is left out (DETR)
+ * @param mask of the padding in the memory; none where images fill the canvas
  */
-export function decoder(forward: Forward, name: string, queryPositions: Tensor, memory: Tensor, positions: Tensor, layers: number, heads: number, prior?: CoAttentionPrior): Decoded {
+export function decoder(forward: Forward, name: string, queryPositions: Tensor, memory: Tensor, positions: Tensor, layers: number, heads: number, prior?: CoAttentionPrior, mask?: PaddingMask): Decoded {
   const [batch, , channels] = memory.shape as [number, number, number];
   const keys = tf.add(memory, positions);
   const states: Tensor[] = [], coAttention: Attended[] = [];
@@ -68,7 +71,7 @@ export function decoder(forward: Forward, name: string, queryPositions: Tensor, 
     const logPrior = prior?.(at, placed);
     const self = multiHeadAttention(forward, `${at}.self_attn`, placed, placed, x, heads);
     x = forBatch(normalize(forward, `${at}.norm1`, tf.add(x, self.output)), batch);
-    const attended = multiHeadAttention(forward, `${at}.multihead_attn`, tf.add(x, queryPositions), keys, memory, heads, logPrior);
+    const attended = multiHeadAttention(forward, `${at}.multihead_attn`, tf.add(x, queryPositions), keys, memory, heads, logPrior, mask);
     x = normalize(forward, `${at}.norm2`, tf.add(x, attended.output));
     x = normalize(forward, `${at}.norm3`, tf.add(x, feedForward(forward, at, x)));
     coAttention.push(attended);

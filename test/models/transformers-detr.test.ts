@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import { detectorFromFeatures } from '../../src/models/detector.js';
-import { forward } from '../../src/models/forward.js';
+import { detector } from '../../src/models/detector.js';
 import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { sinePositions } from '../../src/models/position-encoding.js';
-import { BACKBONE, residualBackbone } from '../../src/models/residual-backbone.js';
 import type { DetectorSettings } from '../../src/models/settings.js';
 import { useBackend } from '../../src/tensor/backend.js';
 import { compileStep } from '../../src/tensor/compile-step.js';
@@ -25,10 +23,8 @@ const fixture = JSON.parse(readFileSync('test/fixtures/transformers-detr.json', 
 const { settings } = fixture;
 const values = countedValues(initialDetectorParameters(settings, new RandomStream(1)));
 
-/** Any size of images: `detector` wants squares. */
 function run(parameters: Parameters, images: Tensor): Record<'logits' | 'boxes' | 'memory' | 'coAttention', Tensor> {
-  const features = residualBackbone(forward(parameters), BACKBONE, images, settings.backbone);
-  const { logits, boxes, memory, coAttention } = detectorFromFeatures(parameters, features, settings);
+  const { logits, boxes, memory, coAttention } = detector(parameters, images, settings);
   return { logits, boxes, memory, coAttention: coAttention[coAttention.length - 1].weights };
 }
 
