@@ -1,12 +1,12 @@
 import { sizeOf } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 
-/** 32-bit words that an image of a size is packed into, four bytes to a word, the first byte lowest; the last word is filled up with zeros. */
-export const wordsOf = (size: number): number => Math.ceil((size * size * 3) / 4);
+/** 32-bit words that an image of a height and width (the same where it is left out) is packed into, four bytes to a word, the first byte lowest; the last word is filled up with zeros. */
+export const wordsOf = (height: number, width = height): number => Math.ceil((height * width * 3) / 4);
 
-/** RGB pixels of images [B, size, size, 3] as words [B, {@link wordsOf}]: the same memory where no word has to be filled up (processors are little-endian). */
-export function packedImages(pixels: Uint8Array, size: number): Int32Array {
-  const bytes = size * size * 3, words = wordsOf(size), count = pixels.length / bytes;
+/** RGB pixels of images [B, height, width, 3] as words [B, {@link wordsOf}]: the same memory where no word has to be filled up (processors are little-endian). */
+export function packedImages(pixels: Uint8Array, height: number, width = height): Int32Array {
+  const bytes = height * width * 3, words = wordsOf(height, width), count = pixels.length / bytes;
   if (words * 4 === bytes && pixels.byteOffset % 4 === 0) return new Int32Array(pixels.buffer, pixels.byteOffset, pixels.length / 4);
   const packed = new Uint8Array(count * words * 4);
   for (let i = 0; i < count; i++) packed.set(pixels.subarray(i * bytes, (i + 1) * bytes), i * words * 4);
@@ -16,13 +16,13 @@ export function packedImages(pixels: Uint8Array, size: number): Int32Array {
 /**
  * Images from their words.
  * @param words int32 [B, {@link wordsOf}]; negative where an image's byte is above 127
- * @returns pixels 0..255 as float32 [B, size, size, 3]
+ * @returns pixels 0..255 as float32 [B, height, width, 3]
  */
-export function unpackedImages(words: Tensor, size: number): Tensor {
-  const [B, W] = words.shape, bytes = size * size * 3;
+export function unpackedImages(words: Tensor, height: number, width = height): Tensor {
+  const [B, W] = words.shape, bytes = height * width * 3;
   const shifted = tf.floorDiv(tf.reshape(words, [B, W, 1]), tf.tensor1d([1, 2 ** 8, 2 ** 16, 2 ** 24], 'int32'));
   const above = tf.mul(tf.floorDiv(shifted, tf.scalar(256, 'int32')), tf.scalar(256, 'int32'));
-  return tf.reshape(tf.slice(tf.reshape(tf.cast(tf.sub(shifted, above), 'float32'), [B, 4 * W]), [0, 0], [B, bytes]), [B, size, size, 3]);
+  return tf.reshape(tf.slice(tf.reshape(tf.cast(tf.sub(shifted, above), 'float32'), [B, 4 * W]), [0, 0], [B, bytes]), [B, height, width, 3]);
 }
 
 /**

@@ -13,6 +13,11 @@ export interface Targets {
   labels: Tensor;
   /** `cxcywh` in 0..1, anything for padding, [B, G, 4]. */
   boxes: Tensor;
+  /**
+   * What sums over boxes are divided by, a scalar above 0; the number of boxes of the batch, at least 1, where it is left out. Where a batch is one of A parts of a
+   * step's: the number of the step's boxes, at least 1, over A, so that the mean of the parts' losses is the loss of the whole.
+   */
+  boxCount?: Tensor;
 }
 
 /** 1 for a box, 0 for padding, [B, G] float32. */

@@ -27,7 +27,7 @@ export function matchedClasses(targets: Targets, assignment: Tensor, layers: num
 
 /**
  * Cross-entropy with the weighted mean of torch's F.cross_entropy: sum(w ce) / sum(w) for each decoder layer, w = 0.1 where
- * a query is matched to no object. logits [L, B, Q, K + 1], assignment [L * B, G, Q] -> [L].
+ * a query is matched to no object; for a part of a step's batch, sum(w) is that of the step over the number of parts. logits [L, B, Q, K + 1], assignment [L * B, G, Q] -> [L].
  */
 function classificationLoss(logits: Tensor, targets: Targets, assignment: Tensor): Tensor {
   const [layers, batch, queries, classes] = logits.shape as [number, number, number, number];
@@ -35,12 +35,15 @@ function classificationLoss(logits: Tensor, targets: Targets, assignment: Tensor
   const free = tf.reshape(tf.sub(1, tf.sum(assignment, 1)), [layers * batch, queries, 1]);
   const noObject = tf.tensor1d(Float32Array.from({ length: classes }, (_, i) => (i === classes - 1 ? NO_OBJECT_WEIGHT : 0)));
   const weights = tf.reshape(tf.add(matched, tf.mul(free, noObject)), [layers, batch * queries * classes]);
-  const shares = tf.div(weights, tf.sum(weights, 1, true));
+  const shares = tf.div(weights, targets.boxCount ? sumOfWeights(targets.boxCount, batch * queries) : tf.sum(weights, 1, true));
   return tf.neg(tf.sum(tf.mul(shares, tf.reshape(tf.logSoftmax(logits), [layers, batch * queries * classes])), 1));
 }
 
-/** How many boxes a batch has, at least 1: what sums over boxes are divided by. */
-export const boxCount = (targets: Targets): Tensor => tf.maximum(tf.sum(validity(targets)), 1);
+/** The sum of the cross-entropy's weights for as many queries and matched boxes: 1 for each matched one, 0.1 for each other. */
+const sumOfWeights = (boxes: Tensor, queries: number): Tensor => tf.add(tf.mul(boxes, 1 - NO_OBJECT_WEIGHT), queries * NO_OBJECT_WEIGHT);
+
+/** What sums over boxes are divided by (see `Targets`), a scalar. */
+export const boxCount = (targets: Targets): Tensor => targets.boxCount ?? tf.maximum(tf.sum(validity(targets)), 1);
 
 /**
  * A set loss from its matching and its classification term: L1 (weight 5) and GIoU (2) between each target and its query, over the number

@@ -129,8 +129,13 @@ export interface DetectorRunOptions {
   informationPoints?: number;
 }
 
+/** A run whose batches have one shape. */
+export interface DetectorRun extends ExperimentRun {
+  task(): Promise<TrainingTask>;
+}
+
 /** A detector, real-valued or quantized: trained on MiniVOC, evaluated on `val` while it goes on and on `test` and `test-unseen` at the end. */
-export function detectorRun(options: DetectorRunOptions): ExperimentRun {
+export function detectorRun(options: DetectorRunOptions): DetectorRun {
   const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from, quantizer = 'LSQ+', weightStart = 'LSQ', preset = 'paper', alignment = null, distillation = null, studentStart, informationPoints = 0 } = options;
   const scope = options.scope ?? 'detector', groups = quantizedGroups(options);
   const isQuantized = groups.length > 0;

@@ -12,7 +12,7 @@ import { describeReuse, nearestRun } from '../training/reuse.js';
 import { canonicalJson, listRuns, lockHash, openRun, readRun, readSummary, runFolder, runId, sourceHash, writeSummary, type RunIdentity } from '../training/run-folder.js';
 import { UserError } from '../errors.js';
 import { readJson, sha256, writeFileAtomic } from '../files.js';
-import { train, TrainingInterrupted, type TrainingListener, type TrainingTask } from '../training/train.js';
+import { train, TrainingInterrupted, type ShapedTrainingTask, type TrainingListener, type TrainingTask } from '../training/train.js';
 import type { TrainingSettings } from '../training/settings.js';
 
 /** A run of an experiment: what it is, what it is called in tables, and how it is trained. */
@@ -27,7 +27,7 @@ export interface ExperimentRun {
   /** Of all data that is read. */
   dataHashes: readonly string[];
   /** How it is trained. */
-  task?(): TrainingTask | Promise<TrainingTask>;
+  task?(): TrainingTask | ShapedTrainingTask | Promise<TrainingTask | ShapedTrainingTask>;
   /** In place of training: the parameters as something else makes them, and the lines for the log about them (post-training quantization). */
   measure?(): Promise<{ parameters: ParameterValues; lines: Metrics[] }>;
 }

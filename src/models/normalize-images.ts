@@ -25,3 +25,18 @@ export function normalizedImages(images: Tensor): Tensor {
   const mean = tf.tensor1d(IMAGE_MEAN.map((m) => 255 * m)), scale = tf.tensor1d(IMAGE_DEVIATION.map((d) => 1 / (255 * d)));
   return tf.mul(tf.sub(images, mean), scale);
 }
+
+/**
+ * Padded pixels 0..255 as models read them: normalized, and 0 where there is padding.
+ * @param images [B, H, W, 3]
+ * @param imageSizes height and width of each image in the upper left corner, int32 [B, 2]
+ */
+export function normalizedPaddedImages(images: Tensor, imageSizes: Tensor): Tensor {
+  const [batch, height, width] = images.shape as [number, number, number];
+  const inside = (axis: 0 | 1, length: number): Tensor => {
+    const places = tf.tensor2d(Int32Array.from({ length }, (_, i) => i), [1, length], 'int32');
+    return tf.cast(tf.less(places, tf.slice(imageSizes, [0, axis], [batch, 1])), 'float32');
+  };
+  const mask = tf.mul(tf.reshape(inside(0, height), [batch, height, 1, 1]), tf.reshape(inside(1, width), [batch, 1, width, 1]));
+  return tf.mul(normalizedImages(images), mask);
+}

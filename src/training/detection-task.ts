@@ -75,12 +75,13 @@ function run(parameters: Parameters, batch: Record<string, Tensor>, features: st
 /**
  * Eq. 2.38, L = L_GT + lambda L_DRD, for a batch of normalized images or features, labels and boxes. The log shows the last decoder layer's terms of
  * L_GT; with a teacher also L_GT (`detection`), L_DRD (`distillation`), lambda L_DRD / L_GT (`distillationRatio`), and the share of queries
- * that learn (`keptShare`). The batch's `lambdaFactor` is the part of lambda that acts in this step.
+ * that learn (`keptShare`). The batch's `lambdaFactor` is the part of lambda that acts in this step. Padded images come with `imageSizes`, int32 [B, 2] (see
+ * `ForwardOptions`); a part of a step's batch with `boxCount` (see `Targets`).
  */
 export function detectionObjective(model: DetectorSettings, quantization: Quantization, { batchStatistics, distillation, fromFeatures = false, look }: ObjectiveOptions): ObjectiveFunction {
   return (parameters, batch) => {
-    const { labels, boxes } = batch, targets = { labels, boxes };
-    const student = run(parameters, batch, fromFeatures ? 'features' : undefined, model, quantization, { batchStatistics });
+    const { labels, boxes, boxCount, imageSizes } = batch, targets = { labels, boxes, ...(boxCount && { boxCount }) };
+    const student = run(parameters, batch, fromFeatures ? 'features' : undefined, model, quantization, { batchStatistics, imageSizes });
     const detection = detectionLoss(model.family, student.logits, student.boxes, targets);
     const last = (t: Tensor): Tensor => tf.reshape(tf.slice(t, [t.shape[0] - 1], [1]), []);
     const logged = { classification: last(detection.classification), l1: last(detection.l1), giou: last(detection.giou) };
@@ -90,7 +91,7 @@ export function detectionObjective(model: DetectorSettings, quantization: Quanti
     }
     const { settings, teacher } = distillation;
     const teacherFeatures = fromFeatures ? (teacher.features ? 'teacherFeatures' : 'features') : undefined;
-    const taught = run(toTensors(teacher.parameters), batch, teacherFeatures, teacher.model, realValued, {});
+    const taught = run(toTensors(teacher.parameters), batch, teacherFeatures, teacher.model, realValued, { imageSizes });
     const term = distillationLoss(student, taught, targets, settings, parameters, { factor: batch.lambdaFactor, matcher: detectionMatcher(model.family) }), { loss, distance, keptShare } = term;
     look?.({ student, detection, taught, distillation: term });
     return {

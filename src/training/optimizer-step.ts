@@ -7,6 +7,9 @@ import { packTensors, type GroupLayout } from './parameter-groups.js';
 /** A group's flat vectors, each of the layout's size. */
 export type PackedGroup = { parameter: Tensor; first: Tensor; second: Tensor };
 
+/** Scalars of a step, and the limit of its gradient's norm. */
+type OptimizerOptions = Pick<AdamWOptions, 'learningRate' | 'correction1' | 'correction2'> & { clipNorm: number };
+
 /**
  * One optimizer step over packed parameter groups: the global norm of all gradients is clipped, then each group takes its AdamW step
  * with its own learning rate and weight decay and is kept at or above its minimum.
@@ -15,13 +18,13 @@ export type PackedGroup = { parameter: Tensor; first: Tensor; second: Tensor };
  * @param options scalar tensors `learningRate` (the schedule's, before a group's factor), `correction1`, `correction2`
  * @returns the updated groups, in order, and the gradient's norm before clipping (scalar)
  */
-export function optimizerStep(
-  layouts: readonly GroupLayout[],
-  gradients: Parameters,
-  groups: readonly PackedGroup[],
-  { clipNorm, learningRate, ...corrections }: Pick<AdamWOptions, 'learningRate' | 'correction1' | 'correction2'> & { clipNorm: number },
-): { groups: PackedGroup[]; norm: Tensor } {
-  const clipped = clipGradientNorm(layouts.map((layout) => packTensors(layout, gradients)), clipNorm);
+export function optimizerStep(layouts: readonly GroupLayout[], gradients: Parameters, groups: readonly PackedGroup[], options: OptimizerOptions): { groups: PackedGroup[]; norm: Tensor } {
+  return packedOptimizerStep(layouts, layouts.map((layout) => packTensors(layout, gradients)), groups, options);
+}
+
+/** The same, with each group's gradients in one vector [size]. */
+export function packedOptimizerStep(layouts: readonly GroupLayout[], gradients: readonly Tensor[], groups: readonly PackedGroup[], { clipNorm, learningRate, ...corrections }: OptimizerOptions): { groups: PackedGroup[]; norm: Tensor } {
+  const clipped = clipGradientNorm([...gradients], clipNorm);
   const updated = layouts.map(({ group: { learningRateFactor, weightDecay, minimum } }, i) => {
     const step = adamW({ ...groups[i], gradient: clipped.gradients[i] }, { ...corrections, learningRate: tf.mul(learningRate, learningRateFactor), weightDecay });
     return minimum === undefined ? step : { ...step, parameter: tf.maximum(step.parameter, minimum) };

@@ -3,6 +3,7 @@ import type { ResidentArray } from '../tensor/compile-step.js';
 import type { TensorSpec, TypedArray } from '../tensor/graph.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { compileAccumulatedTraining, type MicroBatch } from './accumulated-training.js';
 import { compileTraining, inOneOrder, startingState } from './compiled-training.js';
 import { MetricsLog, type Metrics } from './metrics-log.js';
 import { lockRun } from './run-lock.js';
@@ -32,6 +33,15 @@ export interface TrainingTask {
   isFrozen?(name: string): boolean;
   /** Frees what the task holds; called once at the end, however the training ends. */
   dispose?(): Promise<void>;
+}
+
+/**
+ * What is trained in steps of several micro-batches, whose shapes may differ: images of any size, or more of them in a step than memory takes at once. The loss of
+ * a step is the mean of its micro-batches'.
+ */
+export interface ShapedTrainingTask extends Omit<TrainingTask, 'inputs' | 'batch' | 'resident'> {
+  /** The micro-batches of a step; they depend on nothing but the step. */
+  microBatches(step: number): Promise<MicroBatch[]>;
 }
 
 /** What a training run tells while it goes on. */
@@ -74,7 +84,7 @@ const LOGGED_STEPS = 200;
  * @returns parameters and buffers at the end
  * @throws UserError when the loss or a parameter is no number any more (the last good checkpoint stays); TrainingInterrupted on a signal
  */
-export async function train(task: TrainingTask, options: TrainOptions): Promise<ParameterValues> {
+export async function train(task: TrainingTask | ShapedTrainingTask, options: TrainOptions): Promise<ParameterValues> {
   try {
     const unlock = lockRun(options.folder);
     try {
@@ -87,7 +97,7 @@ export async function train(task: TrainingTask, options: TrainOptions): Promise<
   }
 }
 
-async function trainLocked(task: TrainingTask, { folder, runId, settings, listener, signal, threads }: TrainOptions): Promise<ParameterValues> {
+async function trainLocked(task: TrainingTask | ShapedTrainingTask, { folder, runId, settings, listener, signal, threads }: TrainOptions): Promise<ParameterValues> {
   const loaded = loadCheckpoint(folder, runId);
   const state = loaded ? inOneOrder(loaded.checkpoint) : await startingState(task);
   let done = loaded?.checkpoint.counters.step ?? 0;
@@ -102,7 +112,8 @@ async function trainLocked(task: TrainingTask, { folder, runId, settings, listen
     listener?.preparing?.(made, total);
     if (signal?.aborted) throw new TrainingInterrupted(done, folder);
   };
-  const training = await compileTraining(task, state, settings, threads, preparing).catch((error: unknown) => {
+  const compiled = 'microBatches' in task ? compileAccumulatedTraining(task, state, settings, threads) : compileTraining(task, state, settings, threads, preparing);
+  const training = await compiled.catch((error: unknown) => {
     log.close();
     throw error;
   });

@@ -1,7 +1,7 @@
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { NamedTensors, StateStep } from '../tensor/compile-step.js';
 import type { ParameterValues, Parameters } from '../tensor/parameters.js';
-import { optimizerStep } from './optimizer-step.js';
+import { optimizerStep, type PackedGroup } from './optimizer-step.js';
 import { pack, unpack, unpackTensors, type GroupLayout } from './parameter-groups.js';
 import type { TrainingSettings } from './settings.js';
 
@@ -29,6 +29,21 @@ export interface TrainingState {
 /** Names of one group's flat vectors in the compiled state. */
 const keys = ({ group }: GroupLayout) => ({ parameter: `parameter/${group.name}`, first: `first/${group.name}`, second: `second/${group.name}` });
 const BUFFER = 'buffer/';
+
+/** The flat vectors of the groups in a compiled state, for the optimizer. */
+export const packedGroups = (layouts: readonly GroupLayout[], state: NamedTensors): PackedGroup[] => layouts.map((layout) => {
+  const key = keys(layout);
+  return { parameter: state[key.parameter], first: state[key.first], second: state[key.second] };
+});
+
+/** New flat vectors of the groups, as a compiled state names them. */
+export const withGroups = (layouts: readonly GroupLayout[], groups: readonly PackedGroup[]): NamedTensors => Object.assign({}, ...layouts.map((layout, i): NamedTensors => {
+  const key = keys(layout), { parameter, first, second } = groups[i];
+  return { [key.parameter]: parameter, [key.first]: first, [key.second]: second };
+})) as NamedTensors;
+
+/** New buffers, as a compiled state names them. */
+export const withBuffers = (buffers: Parameters): NamedTensors => Object.fromEntries(Object.entries(buffers).map(([name, t]) => [BUFFER + name, t]));
 
 /** Parameters and buffers of a compiled state, by name. */
 function unpackedState(layouts: readonly GroupLayout[], state: NamedTensors): { parameters: Parameters; buffers: Parameters } {
@@ -61,17 +76,9 @@ export function differentiate(layouts: readonly GroupLayout[], objective: Object
 export function trainingStep(layouts: readonly GroupLayout[], settings: Pick<TrainingSettings, 'clipNorm'>, objective: ObjectiveFunction): StateStep {
   return (state, inputs) => {
     const { loss, logged, buffers: newBuffers, gradients } = differentiate(layouts, objective, state, inputs);
-    const groups = layouts.map((layout) => {
-      const key = keys(layout);
-      return { parameter: state[key.parameter], first: state[key.first], second: state[key.second] };
-    });
     const { learningRate, correction1, correction2 } = inputs;
-    const updated = optimizerStep(layouts, gradients, groups, { clipNorm: settings.clipNorm, learningRate, correction1, correction2 });
-    const next: NamedTensors = Object.fromEntries(Object.entries(newBuffers).map(([name, t]) => [BUFFER + name, t]));
-    layouts.forEach((layout, i) => {
-      const key = keys(layout), { parameter, first, second } = updated.groups[i];
-      Object.assign(next, { [key.parameter]: parameter, [key.first]: first, [key.second]: second });
-    });
+    const updated = optimizerStep(layouts, gradients, packedGroups(layouts, state), { clipNorm: settings.clipNorm, learningRate, correction1, correction2 });
+    const next = { ...withBuffers(newBuffers), ...withGroups(layouts, updated.groups) };
     return { state: next, outputs: { loss, gradientNorm: updated.norm, ...logged } };
   };
 }

@@ -134,7 +134,7 @@ const resultsOf = (layouts: readonly GroupLayout[], outputs: Record<string, Type
  */
 export async function measureAgreement(options: AgreementOptions): Promise<StateAgreement[]> {
   const { steps, states: count, cpu, gpu, tell, each } = options;
-  const student = studentOptions(options), task = await detectorRun(student).task!(), state = await startingState(task);
+  const student = studentOptions(options), task = await detectorRun(student).task(), state = await startingState(task);
   const training = await compileTraining(task, state, student.training), comparison = await Comparison.create(student, task, state, [cpu, gpu], tell);
   const found: StateAgreement[] = [];
   try {

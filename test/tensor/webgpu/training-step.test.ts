@@ -34,7 +34,7 @@ async function studentTask(family: Family): Promise<TrainingTask> {
   return await detectorRun({
     experiment: 'test', method: 'test', bits: '4-4-8', scale: 'smoke', artefact: [], model, training, data: openData(model, splitSizes.smoke), batchStatistics: true,
     alignment: PAPER_ALIGNMENT, distillation: { settings: resolveDistillation({}), teacher },
-  }).task!();
+  }).task();
 }
 
 /** What each step logs, and the state after it. @param from states that the steps are taken from; left out: each from where the last one ended */
