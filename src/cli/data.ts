@@ -9,6 +9,7 @@ import { imageSheet, spriteSheet } from '../data/minivoc/contact-sheet.js';
 import { openMiniVoc, type MiniVoc } from '../data/minivoc/minivoc.js';
 import { MINIVOC_SEED, MINIVOC_SIZES, MINIVOC_SPLITS, type MiniVocSettings } from '../data/minivoc/settings.js';
 import { countObjects, countSprites } from '../data/minivoc/statistics.js';
+import { addFetch, addList, addStatus, verifyNamed } from './official-commands.js';
 
 /** Options that name a data set, as typed. */
 interface DatasetOptions { split: string; size: string; seed: string }
@@ -45,21 +46,33 @@ function info(images: number): void {
   }
 }
 
-/** Adds `qdetr data` with what can be done to the embedded data set. */
-export function dataCommand(program: Command): void {
-  const data = program.command('data').description('the embedded data set MiniVOC: what is in it, export, contact sheets, checks');
+/** What a list of data sets says of the embedded one. */
+const MINIVOC = `MiniVOC (embedded)
+  licence  MIT, Apache-2.0, CC0 and CC BY: NOTICE.md
+  ✔ sprites of VOC's classes; images are composed from them: npx qdetr data info`;
 
-  data.command('info').description('sprites by class, objects by split, data hashes')
+/** Adds `qdetr data` with what can be done to the embedded data set, and how the official ones are fetched. */
+export function dataCommand(program: Command): void {
+  const data = program.command('data').description('data sets: MiniVOC, which is embedded, and the official ones that can be fetched');
+  addList(data, 'data', () => [MINIVOC]);
+  addFetch(data, 'data');
+  addStatus(data, 'data');
+
+  data.command('info').description('MiniVOC: sprites by class, objects by split, data hashes')
     .option('--images <number>', 'images of each split to count objects in', '500')
     .action(({ images }: { images: string }) => info(wholeNumber('--images', images, 1, 16_000)));
 
-  data.command('verify').description('check every file of the sprite bank against its SHA-256 and decode it').action(() => {
-    const { files, hash } = readBankFiles();
-    openBank();
-    console.log(`${files.size} files are as the index says; bank ${hash}`);
-  });
+  data.command('verify').description("check every file of MiniVOC's sprite bank against its SHA-256 and decode it, or read what was fetched again and compare it")
+    .argument('[names...]', 'fetched sets or files (default: the sprite bank)')
+    .option('--data <folder>', 'data folder (default: QDETR_DATA, or else .data)')
+    .action(async (names: string[], { data: folder }: { data?: string }) => {
+      if (names.length > 0) return verifyNamed(names, 'data', folder);
+      const { files, hash } = readBankFiles();
+      openBank();
+      console.log(`${files.size} files are as the index says; bank ${hash}`);
+    });
 
-  withDataset(data.command('export').description('write images as a VOC folder (JPEGImages, Annotations, ImageSets)'), 'val')
+  withDataset(data.command('export').description('write images of MiniVOC as a VOC folder (JPEGImages, Annotations, ImageSets)'), 'val')
     .option('--count <number>', 'images to write, from the first one (default: all of the split)')
     .requiredOption('--out <folder>', 'a new or empty folder')
     .action(async ({ count, out, ...options }: DatasetOptions & { count?: string; out: string }) => {

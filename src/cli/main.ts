@@ -17,6 +17,7 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
   plan: async () => (await import('./plan.js')).planCommand,
   start: async () => (await import('./start.js')).startCommand,
   train: async () => (await import('./train.js')).trainCommand,
+  weights: async () => (await import('./weights.js')).weightsCommand,
 };
 
 /**

@@ -1,0 +1,9 @@
+import type { Command } from 'commander';
+import { addFetch, addList } from './official-commands.js';
+
+/** Adds `qdetr weights`: the weights that others published. */
+export function weightsCommand(program: Command): void {
+  const weights = program.command('weights').description('published weights: what there is, download');
+  addList(weights, 'weights');
+  addFetch(weights, 'weights');
+}

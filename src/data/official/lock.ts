@@ -1,0 +1,45 @@
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { UserError, messageOf } from '../../errors.js';
+
+/**
+ * Keeps two processes from writing the same files.
+ * @param what what they would both do, e.g. `fetching voc2007-test`
+ * @returns what unlocks it again
+ * @throws UserError when another process is at it, or the lock can't be written
+ */
+export function lock(file: string, what: string): () => void {
+  for (let tries = 0; tries < 2; tries++) {
+    try {
+      mkdirSync(path.dirname(file), { recursive: true });
+      const handle = openSync(file, 'wx');
+      writeSync(handle, String(process.pid));
+      closeSync(handle);
+      return () => rmSync(file, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw new UserError(`${file} can't be written (${messageOf(error)}): free some space, or choose another folder with --data`);
+    }
+    const holder = holderOf(file);
+    if (holder === process.pid || isAlive(holder)) throw new UserError(`process ${holder} is ${what}: wait for it; if it is something else, delete ${file}`);
+    rmSync(file, { force: true }); // of a process that was killed
+  }
+  throw new UserError(`another process began ${what} just now: wait for it`);
+}
+
+function holderOf(file: string): number {
+  try {
+    return Number(readFileSync(file, 'utf8'));
+  } catch {
+    return 0; // unlocked in the meantime
+  }
+}
+
+function isAlive(processId: number): boolean {
+  if (!Number.isInteger(processId) || processId <= 0) return false;
+  try {
+    process.kill(processId, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
