@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { tableCosts } from '../experiments/table-costs.js';
 import { ARTEFACTS, drawFigures } from '../figures/draw.js';
 import { runSummaries } from '../figures/run-summaries.js';
 
@@ -11,7 +12,7 @@ export function figuresCommand(program: Command): void {
     .option('--out <folder>', 'where the files go', 'figures')
     .action(async (options: { only?: string; out: string }) => {
       const runs = runSummaries();
-      const files = await drawFigures({ only: options.only, runs, folder: options.out });
+      const files = await drawFigures({ only: options.only, costs: tableCosts(), runs, folder: options.out });
       console.log(`Drawn from the paper's values, ${count(runs.recorded.length, 'recorded run')} and ${count(runs.fresh.length, 'fresh run')}:`);
       for (const file of files) console.log(`  ${file}`);
     });

@@ -3,6 +3,7 @@ import { cellTable } from '../experiments/cell-table.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
 import { needsObservations, observeRuns } from '../experiments/observe-runs.js';
 import { stageSettings, stagesOf } from '../experiments/stage-settings.js';
+import { tableCosts } from '../experiments/table-costs.js';
 import { drawFigures } from '../figures/draw.js';
 import { observationRecords } from '../figures/observation-records.js';
 import { paperValues } from '../figures/paper-values.js';
@@ -75,7 +76,7 @@ export async function performGrid(experiment: Experiment, cells: readonly Cell[]
   console.log(`\n${cellTable(experiment, cells, runs, paperValues())}\n`);
   const failed = outcomes.filter((outcome) => outcome.state === 'failed'), stopped = outcomes.filter(({ state }) => state === 'stopped');
   if (needsObservations(experiment)) await observeRuns([...runs.values()], root);
-  const files = runs.size > 0 ? await drawFigures({ runs: { recorded: recordedSummaries(), fresh: freshSummaries(root) }, observations: observationRecords({ fresh: root }), folder: out }) : [];
+  const files = runs.size > 0 ? await drawFigures({ costs: tableCosts(), runs: { recorded: recordedSummaries(), fresh: freshSummaries(root) }, observations: observationRecords({ fresh: root }), folder: out }) : [];
   if (files.length > 0) console.log(`Drawn: ${files.filter((file) => /\.(png|md)$/.test(file)).join(', ')}.`);
   if (failed.length > 0) {
     console.log(`${failed.length} failed; each with the command that repeats it:`);

@@ -35,6 +35,7 @@ export const vocComparisonExperiment: Experiment = {
     'LSQ, Baseline (LSQ+) and Q-DETR at 4, 3 and 2 bits with the same two stages and steps; Percentile and VT-PTQ calibrate the real-valued detector at 8-8-8 without training.',
     'All on MiniVOC with a small detector, the paper\'s values on VOC beside them: order and gaps can be compared, not levels. --model chooses DETR or SMCA-DETR.',
     'Real-valued, Baseline and Q-DETR are cells of Table 2.2, trained once for both.',
+    'Runs of the full-size models on VOC itself (scale paper) fill columns of their own of figures/cvpr-table-2.md.',
   ],
   command: 'npx qdetr experiment voc-comparison --scale minutes --seeds 3 --model detr',
   measured: [],

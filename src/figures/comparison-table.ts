@@ -3,8 +3,9 @@ import { groupFor, isSmca, runsOf, type RunGroup } from './groups.js';
 import type { PaperValues } from './paper-values.js';
 import type { Origin, RunSummaries } from './run-summaries.js';
 import { meanInterval, type Interval } from './statistics.js';
+import { costOf, type TableCost } from './table-costs.js';
 
-/** COCO's numbers of the runs behind a row, in percent: on `test`, and AP50 on sprites that training never shows. */
+/** COCO's numbers of the runs behind a row, in percent: on `test` (on COCO's `val` where there is no other), and AP50 on sprites that training never shows. */
 export interface Compared {
   ap: Interval;
   ap50: Interval;
@@ -13,58 +14,62 @@ export interface Compared {
   seeds: number[];
 }
 
-/** A row of CVPR Table 2. The paper's numbers are those on VOC 2007 test, ours those of a small model on MiniVOC. */
-export interface ComparisonRow {
-  model: string;
-  method: string;
-  bits: string;
-  paper: { ap: number; ap50: number; ap75: number };
-  recorded: Compared | null;
-  fresh: Compared | null;
-}
+/**
+ * What answers a row, never mixed: `full` and `fullFresh`, runs at scale `paper` on the paper's own data and full-size models, recorded with the kit
+ * or made on this machine; `recorded` and `fresh`, small models on MiniVOC.
+ */
+export const ANSWERS = ['full', 'fullFresh', 'recorded', 'fresh'] as const;
+/** See `ANSWERS`. */
+export type Answer = (typeof ANSWERS)[number];
+/** Where an answer's runs come from. */
+export const originOf: Readonly<Record<Answer, Origin>> = { full: 'recorded', fullFresh: 'fresh', recorded: 'recorded', fresh: 'fresh' };
 
-/** CVPR Table 2 with this kit's runs; the groups are those behind the rows, one of each model and of each way of quantizing. */
-export interface ComparisonTable {
-  rows: ComparisonRow[];
-  groups: Record<Origin, RunGroup[]>;
-}
+/** A row of one of the two tables: what the paper prints, its costs computed from the model, and this kit's runs. */
+export type Answered<Paper> = { model: string; method: string; bits: string; paper: Paper; cost: TableCost | undefined } & Record<Answer, Compared | null>;
 
-/** What runs are labelled with that answer CVPR Table 2. */
+/** A table with this kit's runs; the groups are those behind the rows, one of each model and of each way of quantizing. */
+export interface AnsweredTable<Paper> {
+  rows: Answered<Paper>[];
+  groups: Record<Answer, RunGroup[]>;
+}
+/** CVPR Table 2. The paper's numbers are those on VOC 2007 test. */
+export type ComparisonTable = AnsweredTable<{ ap: number; ap50: number; ap75: number }>;
+/** CVPR Table 3. The paper's numbers are those on COCO val2017. */
+export type CocoComparison = AnsweredTable<PaperValues['cvpr_table_3_coco'][number]>;
+
+/** What runs on MiniVOC are labelled with that answer both tables. */
 const ARTEFACT = 'voc-comparison';
-/** The table's short name for it. */
+/** The tables' short name for it. */
 const runMethod = (method: string): string => (method === 'Q-DETR' ? '+ DA + FQM (Q-DETR)' : method);
 
-/** CVPR Table 2: the paper's rows and the runs that answer them, trained ones and those that only calibrate, of one scale and data set for each model. */
-export function comparisonTable(paper: PaperValues, runs: RunSummaries): ComparisonTable {
-  const { answer, groups } = answers(runs);
-  const rows = paper.cvpr_table_2_voc.map(({ model, method, bits, ap, ap50, ap75 }) => {
-    const row = { model, method, bits };
-    return { ...row, paper: { ap, ap50, ap75 }, recorded: answer('recorded', row), fresh: answer('fresh', row) };
-  });
-  return { rows, groups };
+/** CVPR Table 2: the paper's rows and the runs that answer them, trained ones and those that only calibrate, of one scale and data set for each model and column. */
+export function comparisonTable(paper: PaperValues, runs: RunSummaries, costs: readonly TableCost[]): ComparisonTable {
+  const { answer, groups } = answers(runs, 'voc');
+  return { groups, rows: paper.cvpr_table_2_voc.map(({ model, method, bits, ap, ap50, ap75 }) => ({ model, method, bits, paper: { ap, ap50, ap75 }, cost: costOf(costs, { model, bits }), ...answer({ model, method, bits }) })) };
 }
 
-/** CVPR Table 3 with the runs that answer CVPR Table 2: the same methods on MiniVOC, beside the paper's values on COCO. */
-export interface CocoComparison {
-  rows: { paper: PaperValues['cvpr_table_3_coco'][number]; recorded: Compared | null; fresh: Compared | null }[];
-  groups: ComparisonTable['groups'];
-}
-
-/** CVPR Table 3, its rows answered on MiniVOC. */
-export function cocoComparisonTable(paper: PaperValues, runs: RunSummaries): CocoComparison {
-  const { answer, groups } = answers(runs);
-  return { rows: paper.cvpr_table_3_coco.map((row) => ({ paper: row, recorded: answer('recorded', row), fresh: answer('fresh', row) })), groups };
+/** CVPR Table 3: the paper's rows, the runs on COCO, and those on MiniVOC that answer CVPR Table 2. */
+export function cocoComparisonTable(paper: PaperValues, runs: RunSummaries, costs: readonly TableCost[]): CocoComparison {
+  const { answer, groups } = answers(runs, 'coco');
+  return { groups, rows: paper.cvpr_table_3_coco.map((row) => ({ model: row.model, method: row.method, bits: row.bits, paper: row, cost: costOf(costs, row), ...answer(row) })) };
 }
 
 /** What answers a row of a table of methods, and the groups that it is taken from. */
-function answers(runs: RunSummaries): { groups: ComparisonTable['groups']; answer: (origin: Origin, row: { model: string; method: string; bits: string }) => Compared | null } {
-  const models = [false, true];
-  const groups = { recorded: models.flatMap((smca) => groupsOf(runs.recorded, smca)), fresh: models.flatMap((smca) => groupsOf(runs.fresh, smca)) };
+function answers(runs: RunSummaries, data: 'voc' | 'coco'): { groups: Record<Answer, RunGroup[]>; answer: (row: { model: string; method: string; bits: string }) => Record<Answer, Compared | null> } {
+  const each = <T>(of: (answer: Answer) => T): Record<Answer, T> => Object.fromEntries(ANSWERS.map((answer) => [answer, of(answer)])) as Record<Answer, T>;
+  const groups = each((answer) => {
+    const among = answer.startsWith('full') ? fullSizeRuns(runs[originOf[answer]], data) : runs[originOf[answer]].filter(({ dataset }) => dataset.startsWith('minivoc'));
+    return [false, true].flatMap((smca) => groupsOf(among, smca));
+  });
   return {
     groups,
-    answer: (origin, { model, method, bits }) => comparedRuns(groups[origin].filter((group) => isSmca(group.model) === model.startsWith('SMCA')).flatMap((group) => runsOf(group, runMethod(method), bits))),
+    answer: ({ model, method, bits }) => each((answer) => comparedRuns(groups[answer].filter((group) => isSmca(group.model) === model.startsWith('SMCA')).flatMap((group) => runsOf(group, runMethod(method), bits)))),
   };
 }
+
+/** Runs at scale `paper` on `data`, whatever they were trained for; teachers (ResNet-101) are no rows of the tables. */
+const fullSizeRuns = (runs: readonly RunSummary[], data: 'voc' | 'coco'): RunSummary[] =>
+  runs.filter(({ scale, dataset, model }) => scale === 'paper' && dataset.toLowerCase().startsWith(data) && !model.includes('101')).map((run) => ({ ...run, artefact: [ARTEFACT] }));
 
 /** The runs of one family: those that train, and those of the same scale and data set that only calibrate. */
 function groupsOf(runs: readonly RunSummary[], smca: boolean): RunGroup[] {
@@ -77,7 +82,7 @@ function groupsOf(runs: readonly RunSummary[], smca: boolean): RunGroup[] {
 
 function comparedRuns(runs: readonly RunSummary[]): Compared | null {
   const finals = runs.flatMap((run) => {
-    const test = finalEvaluation(run, 'test');
+    const test = finalEvaluation(run, 'test') ?? (run.dataset.toLowerCase().startsWith('coco') ? finalEvaluation(run, 'val') : undefined);
     return test === undefined ? [] : [{ seed: run.seed, test, unseen: finalEvaluation(run, 'test-unseen') }];
   }).sort((a, b) => a.seed - b.seed);
   if (finals.length === 0) return null;

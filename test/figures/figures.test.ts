@@ -18,7 +18,7 @@ import { table22 } from '../../src/figures/table-2.2.js';
 import { methodPoints, tauPoints } from '../../src/figures/tau-points.js';
 import { madeUpRun } from './summaries.js';
 
-const paper = paperValues();
+const paper = paperValues(), costs = { voc: [], coco: [] };
 const methods = METHODS.slice(1, 5).map(({ method }) => method);
 const tableRuns = [madeUpRun({ method: 'Real-valued', bits: '32-32-32', ap50: 0.8 }), ...methods.map((method, i) => madeUpRun({ method, ap50: 0.5 + 0.05 * i, unseen: 0.2 }))];
 const a = { artefact: ['figure-2.12a'], method: '+ DA + FQM (Q-DETR)', bits: '4-4-8' };
@@ -168,11 +168,11 @@ test('letters are drawn with the fonts of the package, also where the family is 
 
 test('drawFigures writes every file of every artefact, or those of one', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'qdetr-figures-'));
-  const files = await drawFigures({ only: 'figure-2.12b', runs: states.empty, folder });
+  const files = await drawFigures({ costs, only: 'figure-2.12b', runs: states.empty, folder });
   t.deepEqual(files.map((file) => path.basename(file)), ['figure-2.12b.vl.json', 'figure-2.12b.svg', 'figure-2.12b.png']);
-  await drawFigures({ runs: states.full, observations: { recorded: [], fresh: [] }, folder });
+  await drawFigures({ costs, runs: states.full, observations: { recorded: [], fresh: [] }, folder });
   t.deepEqual(readdirSync(folder).sort(), [
-    'cvpr-table-2.json', 'cvpr-table-2.md', 'cvpr-table-3.json', 'cvpr-table-3.md',
+    ...['2', '3'].flatMap((number) => ['json', 'md', 'png', 'svg', 'vl.json'].map((type) => `cvpr-table-${number}.${type}`)),
     ...['2.11', '2.12a', '2.12b', '2.8', '2.9'].flatMap((name) => ['png', 'svg', 'vl.json'].map((type) => `figure-${name}.${type}`)),
     'table-2.2.json', 'table-2.2.md', 'table-2.2.png', 'table-2.2.svg', 'table-2.2.vl.json',
   ]);
@@ -182,17 +182,17 @@ test('drawFigures writes every file of every artefact, or those of one', async (
 
 test('where one file of an artefact can not be written, its others stay as they were', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'qdetr-figures-'));
-  await drawFigures({ only: 'table-2.2', runs: states.empty, folder });
+  await drawFigures({ costs, only: 'table-2.2', runs: states.empty, folder });
   rmSync(path.join(folder, 'table-2.2.png'));
   mkdirSync(path.join(folder, 'table-2.2.png/inside'), { recursive: true });
   const holds = () => ['md', 'json', 'vl.json', 'svg'].map((type) => readFileSync(path.join(folder, `table-2.2.${type}`), 'utf8'));
   const before = holds(), names = readdirSync(folder);
-  await t.throwsAsync(drawFigures({ only: 'table-2.2', runs: states.full, folder }), { instanceOf: UserError, message: /table-2\.2\.png can't be written/ });
+  await t.throwsAsync(drawFigures({ costs, only: 'table-2.2', runs: states.full, folder }), { instanceOf: UserError, message: /table-2\.2\.png can't be written/ });
   t.deepEqual(holds(), before);
   t.deepEqual(readdirSync(folder), names);
 });
 
 test('an unknown artefact is named and the known ones listed', async (t) => {
-  await t.throwsAsync(drawFigures({ only: 'figure-9', runs: states.empty }), { instanceOf: UserError, message: /'figure-9' is no figure of this kit: choose one of table-2\.2, / });
+  await t.throwsAsync(drawFigures({ costs, only: 'figure-9', runs: states.empty }), { instanceOf: UserError, message: /'figure-9' is no figure of this kit: choose one of table-2\.2, / });
   t.false(existsSync('figures/figure-9.svg'));
 });
