@@ -75,10 +75,10 @@ async function fromAddress(wanted: Download, url: string): Promise<string | unde
       if (error instanceof AddressFails) return error.message;
       if (!(error instanceof Hiccup)) throw error;
       const have = readPartial(file).bytes;
-      failed = have > most ? 1 : failed + 1;
+      failed = have > most ? 0 : failed + 1;
       most = Math.max(most, have);
       if (failed >= patience.failures) return error.message;
-      await pause(error.wait ?? Math.min(30, patience.wait * 2 ** (failed - 1)), signal);
+      await pause(error.wait ?? Math.min(30, patience.wait * 2 ** Math.max(0, failed - 1)), signal);
       continue;
     }
     const { sidecar } = readPartial(file);
