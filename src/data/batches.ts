@@ -1,6 +1,7 @@
 import { UserError } from '../errors.js';
 import { RandomStream } from '../tensor/random.js';
 import type { AnnotatedObject, DetectionDataset, Sample } from './dataset.js';
+import { mirrorPixels } from './mirror-pixels.js';
 
 /** Most objects of an image in a batch; MiniVOC draws no more. */
 export const OBJECTS_PER_IMAGE = 6;
@@ -45,8 +46,8 @@ export function stepsPerEpoch(length: number, batchSize: number): number {
 
 let lastOrder: { key: string; order: Int32Array } | undefined;
 
-/** The order of the images in an epoch; the last one is remembered. */
-function orderOf(length: number, seed: number, epoch: number): Int32Array {
+/** The order of the images in an epoch, a permutation; the last one is remembered. */
+export function orderOf(length: number, seed: number, epoch: number): Int32Array {
   const key = `${length} ${seed} ${epoch}`;
   if (lastOrder?.key !== key) lastOrder = { key, order: new RandomStream(seed, ORDER, epoch).permutation(length) };
   return lastOrder.order;
@@ -57,19 +58,7 @@ function orderOf(length: number, seed: number, epoch: number): Int32Array {
  * @param sample image [size, size, 3] with boxes in pixels; unchanged
  * @param size side of the image
  */
-export const flipSample = ({ id, image, objects }: Sample, size: number): Sample => ({ id, image: flipImage(image, size), objects: flipObjects(objects, size) });
-
-function flipImage(image: Uint8Array, size: number): Uint8Array {
-  const mirrored = new Uint8Array(image.length);
-  for (let y = 0; y < size; y++)
-    for (let x = 0; x < size; x++) {
-      const from = (y * size + x) * 3, to = (y * size + size - 1 - x) * 3;
-      mirrored[to] = image[from];
-      mirrored[to + 1] = image[from + 1];
-      mirrored[to + 2] = image[from + 2];
-    }
-  return mirrored;
-}
+export const flipSample = ({ id, image, objects }: Sample, size: number): Sample => ({ id, image: mirrorPixels(image, size, size), objects: flipObjects(objects, size) });
 
 const flipObjects = (objects: readonly AnnotatedObject[], size: number): AnnotatedObject[] =>
   objects.map((object) => ({ ...object, box: [size - object.box[2], object.box[1], size - object.box[0], object.box[3]] }));
@@ -98,7 +87,7 @@ export function batchAt(dataset: DetectionDataset, { batchSize, seed, flip, step
     const plain = dataset.sample(batch.indices[i]);
     const mirrored = coins.uniform() < 0.5 && flip;
     batch.mirrored[i] = Number(mirrored);
-    if (withImages) batch.images.set(mirrored ? flipImage(plain.image, size) : plain.image, i * size * size * 3);
+    if (withImages) batch.images.set(mirrored ? mirrorPixels(plain.image, size, size) : plain.image, i * size * size * 3);
     const counted = (mirrored ? flipObjects(plain.objects, size) : plain.objects).filter(({ difficult }) => !difficult).slice(0, OBJECTS_PER_IMAGE);
     batch.counts[i] = counted.length;
     counted.forEach(({ label, box: [left, top, right, bottom] }, j) => {
