@@ -30,7 +30,7 @@ export async function* tarEntries(stream: AsyncIterable<Uint8Array>): AsyncGener
     if (bytes === undefined) throw new ArchiveFault(`the size of its entry ${index + 1} is damaged`);
     if (type === 'L' || type === 'K' || type === 'x' || type === 'g') {
       if (bytes > MAX_EXTENSION) throw new ArchiveFault(`an extension of ${bytes} bytes comes before its entry ${index + 1}`);
-      const extension = await whole(reader, bytes, 'it is cut off');
+      const extension = (await whole(reader, bytes + padding(bytes), 'it is cut off')).subarray(0, bytes);
       if (type === 'L') longName = text(extension);
       if (type === 'x') ({ path: longName = longName, size: longBytes = longBytes } = paxLines(extension));
       continue;
@@ -49,9 +49,12 @@ export async function* tarEntries(stream: AsyncIterable<Uint8Array>): AsyncGener
     };
     yield { name, kind, bytes: size, content };
     for (const rest = content(); !(await rest.next()).done; );
-    await whole(reader, (BLOCK - (size % BLOCK)) % BLOCK, `it is cut off after its entry ${shown(name)}`);
+    await whole(reader, padding(size), `it is cut off after its entry ${shown(name)}`);
   }
 }
+
+/** Zeros after content, up to a whole block. */
+const padding = (bytes: number): number => (BLOCK - (bytes % BLOCK)) % BLOCK;
 
 const OTHERS: Record<string, string> = { '1': 'a hard link', '2': 'a symbolic link', '3': 'a device', '4': 'a device', '6': 'a pipe', S: 'a sparse file' };
 

@@ -83,7 +83,7 @@ async function writeEntries(job: Unpacking, into: string, list: string): Promise
   try {
     const write = async (entry: ArchiveEntry, parts: readonly string[]): Promise<void> => {
       signal?.throwIfAborted();
-      if ((claimed += BLOCK + entry.bytes) > limit) throw new ArchiveFault(`its entries claim ${claimed} bytes, more than an archive of ${size} bytes can hold`);
+      if ((claimed += BLOCK + entry.bytes) > limit) throw new ArchiveFault(`${unpack.format === 'tar' ? 'it is cut off, or a size in it is wrong: ' : ''}its entries claim ${claimed} bytes, more than an archive of ${size} bytes can hold`);
       if (from.some((part, i) => parts[i] !== part)) {
         if (!(entry.kind === 'folder' && parts.every((part, i) => part === from[i]))) result.leftOut++;
         return;
