@@ -6,14 +6,19 @@ import { residualBlocks, sumActivation } from './residual-layout.js';
 import { rpreluParameters } from './rprelu.js';
 import { checkDetectorSettings, featureChannels, type BackboneSettings, type DetectorSettings } from './settings.js';
 
-/** Fills parameters with what PyTorch's modules and DETR start from. */
+/** Fills parameters with what PyTorch's modules and DETR start from; without random numbers, lists their shapes only. */
 class Initializer {
   readonly values: ParameterValues = {};
+  readonly #random?: RandomStream;
 
-  constructor(readonly random: RandomStream) {}
+  constructor(random?: RandomStream) {
+    this.#random = random;
+  }
 
-  #fill(name: string, shape: readonly number[], draw: () => number): void {
-    const value: ArrayValue = { shape, data: Float32Array.from({ length: sizeOf(shape) }, draw) };
+  /** @param draw gives the next element */
+  #fill(name: string, shape: readonly number[], draw: (random: RandomStream) => number): void {
+    const random = this.#random;
+    const value: ArrayValue = { shape, data: random ? Float32Array.from({ length: sizeOf(shape) }, () => draw(random)) : new Float32Array(0) };
     this.values[name] = value;
   }
 
@@ -22,11 +27,11 @@ class Initializer {
   }
 
   normal(name: string, shape: readonly number[], deviation: number): void {
-    this.#fill(name, shape, () => deviation * this.random.normal());
+    this.#fill(name, shape, (random) => deviation * random.normal());
   }
 
   uniform(name: string, shape: readonly number[], bound: number): void {
-    this.#fill(name, shape, () => this.random.uniform(-bound, bound));
+    this.#fill(name, shape, (random) => random.uniform(-bound, bound));
   }
 
   /** Kernel HWIO without bias, He's normal by the fan out (torchvision's ResNet), and its batch normalization. */
@@ -114,10 +119,11 @@ export const CLASS_PRIOR = 0.01;
  * the heads. SMCA-DETR: Xavier's uniform in `point1` and `point2`, head scales of 1, class probabilities of `CLASS_PRIOR`.
  * @throws UserError when no model can have these settings: see `checkDetectorSettings`
  */
-export function initialDetectorParameters(settings: DetectorSettings, random: RandomStream): ParameterValues {
+export const initialDetectorParameters = (settings: DetectorSettings, random: RandomStream): ParameterValues => fillDetector(new Initializer(random), settings);
+
+function fillDetector(to: Initializer, settings: DetectorSettings): ParameterValues {
   const { family, backbone, modelWidth, heads, feedForward, encoderLayers, decoderLayers, queries, classes } = checkDetectorSettings(settings);
   const isSmca = family === 'smca-detr';
-  const to = new Initializer(random);
   to.backbone(BACKBONE, backbone);
   const features = featureChannels(backbone);
   to.uniform('input_proj.weight', [1, 1, features, modelWidth], 1 / Math.sqrt(features));
@@ -150,4 +156,16 @@ export function initialClassifierParameters(settings: BackboneSettings, classes:
   to.backbone(BACKBONE, settings);
   to.linear('fc', featureChannels(settings), classes);
   return to.values;
+}
+
+const shapesOf = (values: ParameterValues): Record<string, readonly number[]> => Object.fromEntries(Object.entries(values).map(([name, { shape }]) => [name, shape]));
+
+/** Names and shapes of the parameters of `detector`, without their numbers. @throws UserError when no model can have these settings */
+export const detectorParameterShapes = (settings: DetectorSettings): Record<string, readonly number[]> => shapesOf(fillDetector(new Initializer(), settings));
+
+/** Names and shapes of the backbone's parameters, with the names that they have in DETR. */
+export function backboneParameterShapes(settings: BackboneSettings): Record<string, readonly number[]> {
+  const to = new Initializer();
+  to.backbone(BACKBONE, settings);
+  return shapesOf(to.values);
 }
