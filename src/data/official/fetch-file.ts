@@ -60,13 +60,16 @@ export function expectedOf(file: OfficialFile, first: FetchRecord | undefined): 
   return { bytes: file.bytes ?? first.bytes, digests: { ...file.digests, sha256: first.sha256 }, isFirst: false };
 }
 
+/** Whether somebody published such a fact of a file: others are those of the first fetch. */
+const isPublished = ({ bytes, digests }: OfficialFile, fact: string): boolean => (fact === 'bytes' ? bytes : digests[fact as keyof OfficialFile['digests']]) !== null;
+
 async function obtain(listed: ListedFile, before: FetchRecord | undefined, options: FetchOptions): Promise<FetchRecord> {
   const { file } = listed, { data, from, signal, onPhase = () => () => {}, onNote = () => {} } = options;
   const to = fetchedFile(data, listed), expected = expectedOf(file, before);
   const check = (at: string): Promise<CheckedFile> => checkFile(at, expected, onPhase('checking'), signal);
   const wrongFirst = before && !hasFullDigest(file) ? `; it was another one when it was first fetched, on ${before.fetched.slice(0, 10)}: if the new one is right, delete ${recordFile(data, file.name, 'json')}` : '';
   const record = (at: string, found: CheckedFile, source: string): FetchRecord => {
-    const written: FetchRecord = { schemaVersion: 1, name: file.name, path: recordedPath(data, at), bytes: found.bytes, changed: found.changed, sha256: found.sha256, checked: found.checked, source, fetched: new Date().toISOString(), unpacked: before?.sha256 === found.sha256 ? before.unpacked : null };
+    const written: FetchRecord = { schemaVersion: 1, name: file.name, path: recordedPath(data, at), bytes: found.bytes, changed: found.changed, sha256: found.sha256, checked: found.checked.filter((fact) => isPublished(file, fact)), source, fetched: new Date().toISOString(), unpacked: before?.sha256 === found.sha256 ? before.unpacked : null };
     writeRecord(data, written);
     return written;
   };
@@ -99,7 +102,7 @@ async function obtain(listed: ListedFile, before: FetchRecord | undefined, optio
 }
 
 async function unpackFetched(file: OfficialFile, fetched: FetchRecord, folder: string, { data, replace, signal, onPhase = () => () => {} }: FetchOptions): Promise<FetchRecord> {
-  const unlock = lock(path.join(data, 'records', `${file.unpack!.to.replaceAll('/', '-')}.lock`), `unpacking into ${folder}`);
+  const unlock = lock(path.join(data, 'records', `into-${file.unpack!.to.replaceAll('/', '-')}.lock`), `unpacking into ${folder}`);
   try {
     const { files, bytes, leftOut } = await unpackArchive({ name: file.name, archive: pathOfRecord(data, fetched), unpack: file.unpack!, folder, list: recordFile(data, file.name, 'files'), replace, signal, onBytes: onPhase('unpacking') });
     const record: FetchRecord = { ...fetched, unpacked: { files, bytes, leftOut, at: new Date().toISOString() } };

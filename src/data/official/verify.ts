@@ -3,7 +3,7 @@ import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { UserError, messageOf } from '../../errors.js';
 import { byteSize } from './byte-size.js';
-import { checkFile, type OnBytes } from './check-file.js';
+import { checkFile, hasFullDigest, type OnBytes } from './check-file.js';
 import { recordFile, unpackedFolder } from './data-folder.js';
 import { expectedOf } from './fetch-file.js';
 import { readList } from './file-list.js';
@@ -25,10 +25,10 @@ export async function verifyFile(listed: ListedFile, data: string, onPhase: (pha
   let words = 'deleted';
   if (existsSync(at)) {
     const expected = expectedOf(file, record);
-    const { wrong, checked, sha256 } = await checkFile(at, { bytes: record.bytes, digests: expected.digests }, onPhase('checking'), signal);
+    const { wrong, sha256 } = await checkFile(at, { bytes: record.bytes, digests: expected.digests }, onPhase('checking'), signal);
     const problem = wrong ?? (sha256 === record.sha256 ? undefined : `its SHA-256 is ${sha256}, not ${record.sha256} as when it was fetched`);
     if (problem) throw new UserError(`${at} was changed: ${problem}: delete it, then ${again}`);
-    words = checked.includes('sha256') || checked.includes('sha384') || checked.includes('md5') ? 'as published' : 'as first fetched';
+    words = hasFullDigest(file) ? 'as published' : 'as first fetched';
   } else if (!isUnpacked) throw new UserError(`${at} is gone: ${again}`);
   if (!isUnpacked) return { file: words, unpacked: undefined };
 
