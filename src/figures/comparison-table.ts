@@ -5,7 +5,7 @@ import type { Origin, RunSummaries } from './run-summaries.js';
 import { meanInterval, type Interval } from './statistics.js';
 import { costOf, type TableCost } from './table-costs.js';
 
-/** COCO's numbers of the runs behind a row, in percent: on `test` (on COCO's `val` where there is no other), and AP50 on sprites that training never shows. */
+/** COCO's numbers of the runs behind a row, in percent: on `test`, and AP50 on sprites that training never shows. */
 export interface Compared {
   ap: Interval;
   ap50: Interval;
@@ -38,7 +38,9 @@ export type ComparisonTable = AnsweredTable<{ ap: number; ap50: number; ap75: nu
 export type CocoComparison = AnsweredTable<PaperValues['cvpr_table_3_coco'][number]>;
 
 /** What runs on MiniVOC are labelled with that answer both tables. */
-const ARTEFACT = 'voc-comparison';
+const MINIVOC_ARTEFACT = 'voc-comparison';
+/** What runs of the full-size models are labelled with (`qdetr train --preset`), and the paper's data that they are trained and evaluated on, all of it. */
+const FULL_SIZE = { voc: { artefact: 'cvpr-table-2', dataset: 'voc-07+12' }, coco: { artefact: 'cvpr-table-3', dataset: 'coco-2017' } } as const;
 /** The tables' short name for it. */
 const runMethod = (method: string): string => (method === 'Q-DETR' ? '+ DA + FQM (Q-DETR)' : method);
 
@@ -58,8 +60,10 @@ export function cocoComparisonTable(paper: PaperValues, runs: RunSummaries, cost
 function answers(runs: RunSummaries, data: 'voc' | 'coco'): { groups: Record<Answer, RunGroup[]>; answer: (row: { model: string; method: string; bits: string }) => Record<Answer, Compared | null> } {
   const each = <T>(of: (answer: Answer) => T): Record<Answer, T> => Object.fromEntries(ANSWERS.map((answer) => [answer, of(answer)])) as Record<Answer, T>;
   const groups = each((answer) => {
-    const among = answer.startsWith('full') ? fullSizeRuns(runs[originOf[answer]], data) : runs[originOf[answer]].filter(({ dataset }) => dataset.startsWith('minivoc'));
-    return [false, true].flatMap((smca) => groupsOf(among, smca));
+    const all = runs[originOf[answer]], { artefact, dataset } = FULL_SIZE[data];
+    // teachers (ResNet-101) are no rows of the tables
+    const [label, among] = answer.startsWith('full') ? [artefact, all.filter((run) => run.scale === 'paper' && run.dataset === dataset && !run.model.includes('101'))] : [MINIVOC_ARTEFACT, all.filter((run) => run.dataset.startsWith('minivoc'))];
+    return [false, true].flatMap((smca) => groupsOf(label, among, smca));
   });
   return {
     groups,
@@ -67,22 +71,18 @@ function answers(runs: RunSummaries, data: 'voc' | 'coco'): { groups: Record<Ans
   };
 }
 
-/** Runs at scale `paper` on `data`, whatever they were trained for; teachers (ResNet-101) are no rows of the tables. */
-const fullSizeRuns = (runs: readonly RunSummary[], data: 'voc' | 'coco'): RunSummary[] =>
-  runs.filter(({ scale, dataset, model }) => scale === 'paper' && dataset.toLowerCase().startsWith(data) && !model.includes('101')).map((run) => ({ ...run, artefact: [ARTEFACT] }));
-
 /** The runs of one family: those that train, and those of the same scale and data set that only calibrate. */
-function groupsOf(runs: readonly RunSummary[], smca: boolean): RunGroup[] {
+function groupsOf(artefact: string, runs: readonly RunSummary[], smca: boolean): RunGroup[] {
   const model = (name: string): boolean => isSmca(name) === smca;
-  const trained = groupFor(ARTEFACT, runs, { model });
+  const trained = groupFor(artefact, runs, { model });
   const alike = runs.filter(({ scale, dataset }) => trained === null || (scale === trained.scale && dataset === trained.dataset));
-  const calibrated = groupFor(ARTEFACT, alike, { model, scope: 'post-training' });
+  const calibrated = groupFor(artefact, alike, { model, scope: 'post-training' });
   return [trained, calibrated].filter((group): group is RunGroup => group !== null);
 }
 
 function comparedRuns(runs: readonly RunSummary[]): Compared | null {
   const finals = runs.flatMap((run) => {
-    const test = finalEvaluation(run, 'test') ?? (run.dataset.toLowerCase().startsWith('coco') ? finalEvaluation(run, 'val') : undefined);
+    const test = finalEvaluation(run, 'test');
     return test === undefined ? [] : [{ seed: run.seed, test, unseen: finalEvaluation(run, 'test-unseen') }];
   }).sort((a, b) => a.seed - b.seed);
   if (finals.length === 0) return null;

@@ -64,9 +64,12 @@ test('CVPR Table 3: the paper\'s values, what is not printed a dash; beside them
   t.deepEqual([rows.length, rows.filter((one) => one.recorded !== null).length, columns.recorded.flatMap(({ runs }) => runs).length], [paper.cvpr_table_3_coco.length, 3, 4]);
 });
 
+/** As `qdetr train --preset` labels its runs. */
+const preset = (changes: Parameters<typeof madeUpRun>[0]): RunSummary => madeUpRun({ artefact: ['cvpr-table-2'], scale: 'paper', dataset: 'voc-07+12', experiment: 'preset/some', method: 'Baseline', bits: '4-4-8', ...changes });
 const full = [
-  run({ artefact: [], scale: 'paper', dataset: 'voc-2007-test', method: 'Baseline', bits: '4-4-8', ap50: 0.77 }), run({ artefact: [], scale: 'paper', dataset: 'voc-2007-test', method: 'Real-valued', bits: '32-32-32', model: 'detr-r101', ap50: 0.84 }),
-  run({ artefact: [], scale: 'paper', dataset: 'coco-2017', method: 'Baseline', bits: '4-4-8', model: 'smca-detr', evaluations: [{ split: 'val', step: 1, epoch: 1, ap: 0.34, ap50: 0.5, ap75: 0.3 }] }),
+  preset({ ap50: 0.77 }), preset({ method: 'Real-valued', bits: '32-32-32', model: 'detr-r101', ap50: 0.84 }),
+  preset({ artefact: [], groups: ['backbone'], id: 'stage 1', ap50: 0.8 }), preset({ dataset: 'VOC2007', ap50: 0.1, id: 'a folder of its own' }), preset({ scale: 'smoke', ap50: 0.1 }),
+  preset({ artefact: ['cvpr-table-3'], dataset: 'coco-2017', model: 'smca-detr', ap50: 0.5 }),
 ];
 
 test('runs at scale paper on the paper\'s data have columns of their own; they displace no run on MiniVOC, teachers fill no row, VOC and COCO are apart', (t) => {
@@ -75,7 +78,7 @@ test('runs at scale paper on the paper\'s data have columns of their own; they d
   const answered = (rows: typeof voc.rows | typeof coco.rows, answer: 'full' | 'fullFresh') => rows.flatMap((row) => (row[answer] === null ? [] : [[row.model, row.method, row.bits, Number(row[answer].ap50.mean.toFixed(3))]]));
   t.deepEqual(answered(voc.rows, 'full'), [['DETR-R50', 'Baseline', '4-4-8', 77]]);
   t.deepEqual(answered(voc.rows, 'fullFresh'), [['DETR-R50', 'Baseline', '4-4-8', 77]]);
-  t.deepEqual(answered(coco.rows, 'full'), [['SMCA-DETR-R50', 'Baseline', '4-4-8', 50]]); // evaluated on val
+  t.deepEqual(answered(coco.rows, 'full'), [['SMCA-DETR-R50', 'Baseline', '4-4-8', 50]]);
   t.deepEqual(answered(coco.rows, 'fullFresh'), []);
   t.deepEqual(voc.rows.map((row) => row.recorded), comparisonTable(paper, { recorded, fresh: [] }, costs.voc).rows.map((row) => row.recorded));
   const text = comparisonMarkdown(voc);
