@@ -5,7 +5,7 @@ const TTY_INTERVAL = 100; // ms, as other lines of progress
 const PLAIN_INTERVAL = 10_000;
 /** Milliseconds that the speed is an average of: long enough to be read, short enough to follow the network. */
 const WINDOW = 5000;
-const BAR = 14;
+const BAR = 12;
 
 /**
  * How far bytes are, in one line: a bar, the share, the speed of the last seconds and the time left at it. On a terminal the line is rewritten in

@@ -71,7 +71,7 @@ async function fetchOne(listed: ListedFile, { data, from, replace, signal }: { d
   console.log(`  ✔ ${wasFetched ? 'was there' : 'checked'}: ${byteSize(record.bytes)}, ${verifiedBy(record.checked)}${folder === undefined ? `, ${pathOfRecord(data, record)}` : ''}`);
   if (!record.unpacked || folder === undefined) return;
   const { files, leftOut } = record.unpacked;
-  console.log(`  ✔ ${wasUnpacked ? 'was unpacked' : 'unpacked'}: ${count(files)} in ${folder}${leftOut > 0 ? `; ${leftOut} entries beside it were left out` : ''}`);
+  console.log(`  ✔ ${wasUnpacked ? 'was unpacked' : 'unpacked'}: ${count(files)} in ${folder}${leftOut > 0 ? `; ${leftOut} ${leftOut === 1 ? 'entry' : 'entries'} beside it left out` : ''}`);
   if (!wasUnpacked && path.resolve(pathOfRecord(data, record)) === path.resolve(fetchedFile(data, listed))) console.log(`    ${pathOfRecord(data, record)} is no longer needed`);
 }
 

@@ -45,7 +45,7 @@ export async function verifyFile(listed: ListedFile, data: string, onPhase: (pha
     onBytes((bytes += one.bytes), record.unpacked!.bytes);
   }
   if (files !== record.unpacked!.files) throw new UserError(`${list} has ${files} lines, not ${record.unpacked!.files}: ${remedy}`);
-  return { file: words, unpacked: `${files} files, ${byteSize(bytes)}` };
+  return { file: words, unpacked: `${files} file${files === 1 ? '' : 's'}, ${byteSize(bytes)}` };
 }
 
 async function crcOf(file: string): Promise<number> {

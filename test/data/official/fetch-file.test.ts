@@ -103,7 +103,7 @@ test('--from: a file or a folder; an archive is unpacked where it is, weights ar
   await t.throwsAsync(fetch('imagenet-train'), { instanceOf: UserError, message: "imagenet-train can't be fetched without you: log in and download train.tar, then run npx qdetr data fetch imagenet-train --from FILE" });
   t.is((await fetch('imagenet-train', { from: usb })).record.path, path.join(usb, 'train.tar'));
   t.deepEqual(files(data), ['imagenet/train/n01440764/n01440764_10026.JPEG', 'records/imagenet-train.files', 'records/imagenet-train.json']);
-  t.like(await verifyFile(listed('imagenet-train'), data), { file: 'as published', unpacked: '1 files, 5 B' });
+  t.like(await verifyFile(listed('imagenet-train'), data), { file: 'as published', unpacked: '1 file, 5 B' });
   await fetch('detr-r50-hf', { from: path.join(usb, 'model.safetensors') });
   t.deepEqual(readFileSync(path.join(data, 'weights', 'model.safetensors')), CONTENT['model.safetensors']);
   t.is(server.seen.length, 0);
