@@ -1,3 +1,4 @@
+import type { CocoAnnotations } from './coco-annotations.js';
 import type { AnnotatedObject } from './dataset.js';
 
 /** An image in a file, not yet decoded, and its ground truth. */
@@ -9,7 +10,7 @@ export interface ImageEntry {
   /** Pixels, as the annotation says. */
   width: number;
   height: number;
-  /** Boxes in pixels of the image as it is in the file. Objects that no detector is to learn (VOC's difficult ones, COCO's crowds) are among them, flagged. */
+  /** Boxes in pixels of the image as it is in the file, clamped to it; those of no area are left out. Objects that no detector is to learn (VOC's difficult ones, COCO's crowds) are among them, flagged. */
   objects: AnnotatedObject[];
 }
 
@@ -28,6 +29,10 @@ export interface ImageDataset {
   readonly objectsPerImage: number;
   /** The entry at `index`, 0 <= index < length. */
   entry(index: number): ImageEntry;
+  /** What was left out because it is broken, where that was allowed. */
+  readonly broken: readonly { name: string; reason: string }[];
+  /** The image's ground truth as a COCO file has it: own ids, boxes not clamped, areas of the segments. For evaluation; absent where there is no such file. */
+  truth?(index: number): { image: CocoAnnotations['images'][number]; annotations: CocoAnnotations['annotations'] };
 }
 
 /**
@@ -48,6 +53,6 @@ export interface PaddedBatch {
   boxes: Float32Array;
   /** Numbers of objects [B]. */
   counts: Int32Array;
-  /** Which images these are [B]. */
+  /** Which images these are [B]; -1 where the batch has no image: 1x1 pixels of padding then. */
   indices: Int32Array;
 }

@@ -62,9 +62,9 @@ ${parts.join('')}</annotation>
 }
 
 function element(xml: string, name: string, where: string): string {
-  const match = new RegExp(`<${name}>([\\s\\S]*?)</${name}>`).exec(xml);
-  if (!match) throw new UserError(`${where}: element <${name}> is missing: export or unpack the data set again`);
-  return unescape(match[1].trim());
+  const start = xml.indexOf(`<${name}>`), end = start < 0 ? -1 : xml.indexOf(`</${name}>`, start);
+  if (end < 0) throw new UserError(`${where}: element <${name}> is missing: export or unpack the data set again`);
+  return unescape(xml.slice(start + name.length + 2, end).trim());
 }
 
 function whole(xml: string, name: string, where: string): number {
@@ -77,9 +77,11 @@ function whole(xml: string, name: string, where: string): number {
  * Reads an annotation file of VOC.
  * @param xml its text
  * @param where its path, for error messages
- * @throws UserError when an element is missing or no number
+ * @throws UserError when the file is cut off, or an element is missing or no number
  */
 export function parseVocAnnotation(xml: string, where: string): VocAnnotation {
+  if (!/<annotation>[\s\S]*<\/annotation>\s*$/.test(xml) || xml.split('<object>').length !== xml.split('</object>').length)
+    throw new UserError(`${where} is no whole annotation of VOC (<annotation> … </annotation>): export or unpack the data set again`);
   const optional = (object: string, name: string): boolean => object.includes(`<${name}>`) && whole(object, name, where) === 1;
   // The parts of a person (head, hand, foot) have names and boxes of their own: not the object's.
   const objects = [...xml.replace(/<part>[\s\S]*?<\/part>/g, '').matchAll(/<object>([\s\S]*?)<\/object>/g)].map(([, object]): VocObject => ({
