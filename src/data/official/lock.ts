@@ -2,6 +2,9 @@ import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 
 import path from 'node:path';
 import { UserError, messageOf } from '../../errors.js';
 
+/** Locks of this process: a process of the same number may have left one behind (in a container, numbers are the same each time). */
+const held = new Set<string>();
+
 /**
  * Keeps two processes from writing the same files.
  * @param what what they would both do, e.g. `fetching voc2007-test`
@@ -9,18 +12,23 @@ import { UserError, messageOf } from '../../errors.js';
  * @throws UserError when another process is at it, or the lock can't be written
  */
 export function lock(file: string, what: string): () => void {
+  const key = path.resolve(file);
   for (let tries = 0; tries < 2; tries++) {
     try {
       mkdirSync(path.dirname(file), { recursive: true });
       const handle = openSync(file, 'wx');
       writeSync(handle, String(process.pid));
       closeSync(handle);
-      return () => rmSync(file, { force: true });
+      held.add(key);
+      return () => {
+        held.delete(key);
+        rmSync(file, { force: true });
+      };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw new UserError(`${file} can't be written (${messageOf(error)}): free some space, or choose another folder with --data`);
     }
     const holder = holderOf(file);
-    if (holder === process.pid || isAlive(holder)) throw new UserError(`process ${holder} is ${what}: wait for it; if it is something else, delete ${file}`);
+    if (holder === process.pid ? held.has(key) : isAlive(holder)) throw new UserError(`process ${holder} is ${what}: wait for it; if it is something else, delete ${file}`);
     rmSync(file, { force: true }); // of a process that was killed
   }
   throw new UserError(`another process began ${what} just now: wait for it`);
