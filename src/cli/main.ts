@@ -15,6 +15,7 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
   figures: async () => (await import('./figures.js')).figuresCommand,
   notebooks: async () => (await import('./notebooks.js')).notebooksCommand,
   plan: async () => (await import('./plan.js')).planCommand,
+  predict: async () => (await import('./predict.js')).predictCommand,
   start: async () => (await import('./start.js')).startCommand,
   train: async () => (await import('./train.js')).trainCommand,
   weights: async () => (await import('./weights.js')).weightsCommand,

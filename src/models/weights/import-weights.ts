@@ -25,10 +25,12 @@ export interface ImportedWeights {
   report: KeyReport;
   /** Names of the classes, where the file or its config.json says them. */
   classNames?: string[];
+  /** Bits that `qdetr train --export` noted, such as `4-4-8`. */
+  bits?: string;
 }
 
 const TITLES: Readonly<Record<Naming, string>> = { detr: 'facebookresearch/detr', transformers: 'transformers', torchvision: 'torchvision' };
-const MODEL_NOTE = 'model', CLASSES_NOTE = 'classes';
+const SETTINGS_NOTE = 'settings', CLASSES_NOTE = 'classes';
 
 const positive = () => z.number().int().positive().describe('a positive whole number');
 const settingsSchema = z.object({
@@ -74,7 +76,7 @@ export function importWeights(given: string, as?: string): ImportedWeights {
   const shapes = new Map([...names].map(([here, there]) => [here, shapeHere(arrays.get(there)!.shape, layout)]));
   const isOurs = layout === 'HWIO', config = naming === 'transformers' ? transformersConfig(file) : undefined;
   if (read.training.isDilated) throw new UserError(`${file} holds a detector with a dilated backbone (DC5, its args say 'dilation'), and no model here has one: take weights of detr-r50 or detr-r101`);
-  const recorded = note(read, MODEL_NOTE, settingsSchema);
+  const recorded = note(read, SETTINGS_NOTE, settingsSchema);
   const model = as !== undefined ? namedModel(as, shapes, isOurs) : recorded ? { kind: 'detector' as const, title: titleOf(recorded), settings: checkDetectorSettings(recorded) } : recognizeModel(file, shapes, !isOurs, config ?? read.training);
   const report = emptyReport();
   const parameters = matchKeys({ arrays, names, naming, layout, model, report });
@@ -82,7 +84,8 @@ export function importWeights(given: string, as?: string): ImportedWeights {
   for (const name of integers) sortOut(name, undefined, model, report);
   const classNames = note(read, CLASSES_NOTE, z.array(z.string())) ?? (model.kind === 'detector' ? config?.namesOf(model.settings.classes) : undefined);
   const words = `names of ${isOurs ? 'qdetr' : naming === 'detr' && model.kind === 'detector' && model.settings.family === 'smca-detr' ? 'SMCA-DETR' : TITLES[naming]}`;
-  return { file, form: `${read.container}, ${words}`, model, parameters, report, ...(classNames && { classNames }) };
+  const bits = read.notes.get('bits');
+  return { file, form: `${read.container}, ${words}`, model, parameters, report, ...(classNames && { classNames }), ...(bits !== undefined && { bits }) };
 }
 
 /** The model of a name, with the file's own numbers of classes and queries. @throws UserError for an unknown name */
@@ -153,7 +156,7 @@ function joined(parts: readonly Float32Array[]): Float32Array {
 export function writeImported(file: string, { model, parameters, form, classNames }: ImportedWeights): void {
   writeParameters(file, parameters, {
     source: form,
-    ...(model.kind === 'detector' && { [MODEL_NOTE]: JSON.stringify(model.settings) }),
+    ...(model.kind === 'detector' && { [SETTINGS_NOTE]: JSON.stringify(model.settings) }),
     ...(classNames && { [CLASSES_NOTE]: JSON.stringify(classNames) }),
   });
 }

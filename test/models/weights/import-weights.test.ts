@@ -94,10 +94,10 @@ test('what is converted loads again, with its settings and class names', (t) => 
   t.deepEqual(again.settings, settings); // strides of its own: from the file's note
   t.deepEqual(again.classNames, from.classNames);
   t.is(again.form, 'safetensors, names of qdetr');
-  writeParameters(file, from.parameters, { model: '{"family":"detr"}' });
-  t.throws(() => loadWeights(file), { instanceOf: UserError, message: /note 'model': 'imageSize' should be a positive whole number, but is missing: make the file again/ });
-  writeParameters(file, from.parameters, { model: '{' });
-  t.throws(() => loadWeights(file), { instanceOf: UserError, message: /note 'model' is no JSON/ });
+  writeParameters(file, from.parameters, { settings: '{"family":"detr"}' });
+  t.throws(() => loadWeights(file), { instanceOf: UserError, message: /note 'settings': 'imageSize' should be a positive whole number, but is missing: make the file again/ });
+  writeParameters(file, from.parameters, { settings: '{' });
+  t.throws(() => loadWeights(file), { instanceOf: UserError, message: /note 'settings' is no JSON/ });
 });
 
 test('weights that come with the project are known by their shapes', (t) => {
