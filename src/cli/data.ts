@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { VOC_CLASSES } from '../data/voc-classes.js';
+import { writeCocoFolder } from '../data/coco-folder.js';
 import { writeVocFolder } from '../data/voc-folder.js';
 import { openBank, readBankFiles } from '../data/minivoc/bank.js';
 import { imageSheet, spriteSheet } from '../data/minivoc/contact-sheet.js';
@@ -72,13 +73,15 @@ export function dataCommand(program: Command): void {
       console.log(`${files.size} files are as the index says; bank ${hash}`);
     });
 
-  withDataset(data.command('export').description('write images of MiniVOC as a VOC folder (JPEGImages, Annotations, ImageSets)'), 'val')
+  withDataset(data.command('export').description('write images of MiniVOC as a folder of VOC (JPEGImages, Annotations, ImageSets) or COCO (annotations, and images by split)'), 'val')
+    .option('--format <name>', 'voc or coco', 'voc')
     .option('--count <number>', 'images to write, from the first one (default: all of the split)')
     .requiredOption('--out <folder>', 'a new or empty folder')
-    .action(async ({ count, out, ...options }: DatasetOptions & { count?: string; out: string }) => {
+    .action(async ({ count, out, format, ...options }: DatasetOptions & { count?: string; out: string; format: string }) => {
+      if (format !== 'voc' && format !== 'coco') throw new UserError(`--format is "${format}": choose voc or coco`);
       const dataset = openDataset(options);
       const images = count === undefined ? dataset.length : wholeNumber('--count', count, 1, dataset.length);
-      await writeVocFolder(dataset, { folder: out, split: options.split, count: images }, console.log);
+      await (format === 'coco' ? writeCocoFolder : writeVocFolder)(dataset, { folder: out, split: options.split, count: images }, console.log);
       console.log(`${images} images in ${out}`);
     });
 

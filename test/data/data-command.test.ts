@@ -25,6 +25,7 @@ test('wrong values are named with what is allowed, and nothing is written', asyn
     [['export', '--seed', '-3', '--out', out('a')], /--seed is "-3": give a whole number/],
     [['export', '--count', '1001', '--out', out('a')], /--count is "1001": give a whole number from 1 to 1000/],
     [['export', '--count', '', '--out', out('a')], /--count is ""/],
+    [['export', '--format', 'yolo', '--out', out('a')], /--format is "yolo": choose voc or coco/],
     [['export', '--count', '3', '--out', 'src'], /--out src is not an empty folder/],
     [['contact-sheet', '--class', 'zebra', '--out', out('a')], /--class names "zebra": choose from aeroplane/],
     [['contact-sheet', '--images', '1e9', '--out', out('a')], /--images is "1e9"/],
@@ -38,6 +39,13 @@ test('export writes what was asked for', async (t) => {
   await run('export', '--split', 'test-unseen', '--size', '64', '--count', '3', '--out', out('voc'));
   t.deepEqual(readdirSync(path.join(out('voc'), 'JPEGImages')).sort(), ['test-unseen-000000.jpg', 'test-unseen-000001.jpg', 'test-unseen-000002.jpg']);
   t.like(await sharp(path.join(out('voc'), 'JPEGImages', 'test-unseen-000000.jpg')).metadata(), { width: 64, height: 64, format: 'jpeg' });
+});
+
+test('export in COCO\'s layout', async (t) => {
+  await run('export', '--format', 'coco', '--split', 'test', '--size', '64', '--count', '2', '--out', out('coco'));
+  t.deepEqual(readdirSync(out('coco')).sort(), ['annotations', 'test']);
+  t.deepEqual(readdirSync(path.join(out('coco'), 'annotations')), ['instances_test.json']);
+  t.deepEqual(readdirSync(path.join(out('coco'), 'test')).sort(), ['test-000000.jpg', 'test-000001.jpg']);
 });
 
 test('contact sheets show every sprite of a class, or images with their boxes', async (t) => {
