@@ -6,6 +6,7 @@ import { readText } from '../files.js';
 import { brokenItems, type OnBroken } from './broken-items.js';
 import { imageBytes } from './image-bytes.js';
 import type { ImageDataset } from './image-dataset.js';
+import { validationClasses } from './official/imagenet-devkit.js';
 
 /** An image and its class. */
 export interface ClassifiedImage { id: string; file: string; label: number }
@@ -22,7 +23,10 @@ export interface ImageNetReaderSettings {
   folder: string;
   /** `train`, `val`. */
   split: string;
-  /** Where the images of the split lie flat: a file that says their classes, in lines `name,class …` (LOC_val_solution.csv); the classes are those of `classesOf`. */
+  /**
+   * Where the images of the split lie flat: what says their classes, a file with lines `name,class …` (LOC_val_solution.csv) or the folder of the development kit
+   * (ILSVRC2012_devkit_t12); the classes are those of `classesOf`.
+   */
   groundTruth?: string;
   /** The split whose folders are the classes, for flat images; default `train`. */
   classesOf?: string;
@@ -54,7 +58,8 @@ export function openImageNetFolder({ folder, split, groundTruth, classesOf = 'tr
   };
   if (groundTruth === undefined) classes.forEach((name, label) => filesIn(path.join(images, name)).forEach((file) => add(`${name}/${nameOf(file)}`, path.join(images, name, file), () => label)));
   else {
-    const named = new Map(readText(groundTruth, 'give LOC_val_solution.csv, or images in folders of their classes').split(/\r?\n/).map((line) => line.split(/[\s,]+/) as [string, string]));
+    const named = statSync(groundTruth, { throwIfNoEntry: false })?.isDirectory() ? validationClasses(groundTruth)
+      : new Map(readText(groundTruth, 'give LOC_val_solution.csv, the development kit, or images in folders of their classes').split(/\r?\n/).map((line) => line.split(/[\s,]+/) as [string, string]));
     for (const file of filesIn(images)) add(nameOf(file), path.join(images, file), () => {
       const label = labels.get(named.get(nameOf(file)) ?? '');
       if (label === undefined) throw new UserError(`${groundTruth} says no class of ${path.join(folder, classesOf)} for ${nameOf(file)}: give the list of these images, or skip what is broken`);
