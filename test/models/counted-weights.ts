@@ -43,6 +43,19 @@ export function countedValue(name: string, shape: readonly number[]): ArrayValue
 /** Counted values with the names and shapes of `values`. */
 export const countedValues = (values: ParameterValues): ParameterValues => Object.fromEntries(Object.entries(values).map(([name, { shape }]) => [name, countedValue(name, shape)]));
 
+/** Factor of a parameter's counted values in `lively` of test/fixtures/counted_weights.py. */
+function livelyFactor(name: string): number {
+  if (name.startsWith('query_embed.')) return 12;
+  if (!name.startsWith('transformer.') || !name.endsWith('weight')) return 1;
+  return /\.(out_proj|linear2)\.weight$/.test(name) ? Math.fround(0.1) : /norm|_proj/.test(name) ? 2 : 1;
+}
+
+/** Counted values of these names and shapes with which the queries of a deep transformer stay apart. */
+export const livelyValues = (shapes: Readonly<Record<string, readonly number[]>>): ParameterValues => Object.fromEntries(Object.entries(shapes).map(([name, shape]) => {
+  const counted = countedValue(name, shape), factor = livelyFactor(name);
+  return [name, factor === 1 ? counted : { shape, data: counted.data.map((v) => v * factor) }];
+}));
+
 /** Images of test/fixtures/counted_weights.py, [batch, height, width, 3] in -2..2. */
 export function countedImages(batch: number, height: number, width: number): Tensor {
   const hash = hashName('images');
