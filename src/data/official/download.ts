@@ -96,13 +96,13 @@ async function attempt(wanted: Download, url: string): Promise<void> {
   const { name, file, bytes, onNote } = wanted;
   const part = usable(wanted, url);
   if (part.bytes > 0 && part.bytes === (bytes ?? part.sidecar?.total)) return;
-  const quiet = new AbortController();
-  const signal = wanted.signal ? AbortSignal.any([wanted.signal, quiet.signal]) : quiet.signal;
+  const quiet = new AbortController(), onStop = (): void => quiet.abort(wanted.signal!.reason);
+  wanted.signal?.addEventListener('abort', onStop, { once: true });
   const idle = (wanted.patience ?? PATIENCE).idle;
   const alarm = setTimeout(() => quiet.abort(new Hiccup(`sent nothing for ${idle} s`)), idle * 1000);
   try {
     const isSameSource = part.sidecar?.url === url;
-    const answer = await request(url, part.bytes, isSameSource ? part.sidecar : undefined, signal);
+    const answer = await request(url, part.bytes, isSameSource ? part.sidecar : undefined, quiet.signal);
     if (answer.kind === 'complete' && (bytes === null || bytes === part.bytes)) return;
     if (answer.kind === 'complete' || answer.kind === 'unusable') {
       discardPartial(file);
@@ -121,6 +121,7 @@ async function attempt(wanted: Download, url: string): Promise<void> {
     throw quiet.signal.aborted ? quiet.signal.reason : error;
   } finally {
     clearTimeout(alarm);
+    wanted.signal?.removeEventListener('abort', onStop);
     quiet.abort();
   }
 }

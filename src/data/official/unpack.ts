@@ -158,7 +158,7 @@ async function* unzipped(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   const gunzip = createGunzip({ chunkSize: 1 << 18 });
   pipeline(packed, gunzip, () => {}); // its errors come out below
   try {
-    yield* gunzip as AsyncIterable<Uint8Array>;
+    for await (const chunk of gunzip as AsyncIterable<Uint8Array>) yield chunk;
   } catch (error) {
     if (error instanceof Error && 'code' in error && /^Z_/.test(String(error.code))) throw new ArchiveFault(error.message === 'unexpected end of file' ? 'it is cut off' : `its compression is damaged (${error.message})`);
     throw error;

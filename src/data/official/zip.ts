@@ -55,7 +55,7 @@ function refuseOverlaps(entries: readonly Entry[], bytes: number): void {
 function archiveEntry(zip: ZipFile, entry: Entry): ArchiveEntry {
   const content = async function* (): AsyncGenerator<Uint8Array> {
     try {
-      yield* await zip.openReadStreamPromise(entry) as AsyncIterable<Uint8Array>;
+      for await (const chunk of await zip.openReadStreamPromise(entry) as AsyncIterable<Uint8Array>) yield chunk;
     } catch (error) {
       throw new ArchiveFault(`its entry ${shown(entry.fileName)} is damaged (${messageOf(error)})`);
     }
