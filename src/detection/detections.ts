@@ -35,3 +35,7 @@ export function concatDetections(parts: readonly Detections[]): Detections {
   }
   return all;
 }
+
+/** Columns as COCO's results. */
+export const cocoResults = ({ imageIds, categoryIds, boxes, scores }: Detections): CocoDetection[] =>
+  Array.from(scores, (score, n) => ({ image_id: imageIds[n], category_id: categoryIds[n], bbox: Array.from(boxes.subarray(4 * n, 4 * n + 4)) as unknown as Box, score }));

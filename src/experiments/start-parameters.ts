@@ -88,5 +88,7 @@ export async function studentParameters(weights: ParameterValues, { model, quant
   if (quantization === realValued) return { ...map, ...aligned };
   const { observe, quantizerParameters } = createCalibration();
   await calibration(aligned, quantizationBefore, observe);
-  return { ...map, ...quantizerParameters(quantization, quantizer, { weights: weightStart }), ...aligned };
+  // A trained stage's groups have all quantizers that they need: a calibration might choose the other grid, signed or not, for one of them, which nothing would read.
+  const isTaken = (name: string): boolean => before !== undefined && before.groups.includes(moduleGroup(name)!);
+  return { ...map, ...selectParameters(quantizerParameters(quantization, quantizer, { weights: weightStart }), (name) => !isTaken(name)), ...aligned };
 }
