@@ -33,12 +33,22 @@ export function explainSize(real: DetectorSettings, quantized: DetectorSettings,
     : `size: that of the real-valued row, which is not explained: ${own}`;
 }
 
-/** The width of an image of the paper's height at which the model's real-valued operations come nearest to `operations`, in 10^9. */
+/** The least width of an image of the paper's height, 800 to 1333 pixels, at which the model's real-valued operations come nearest to `operations`, in 10^9. They grow with it, in steps. */
 export function matchingImage(real: DetectorSettings, operations: number): ImageSides {
-  const { height } = PAPER_IMAGE, off = (width: number): number => Math.abs((paperCost(real, REAL, { height, width }).operations ?? NaN) / 1e9 - operations);
-  let best = height;
-  for (let width = height; width <= 1333; width++) if (off(width) < off(best)) best = width;
-  return { height, width: best };
+  const { height } = PAPER_IMAGE, at = (width: number): number => (paperCost(real, REAL, { height, width }).operations ?? NaN) / 1e9;
+  /** The least width with so many operations; the largest where none has. */
+  const least = (wanted: number): number => {
+    let [low, high] = [height, 1333];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (at(middle) >= wanted) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+  const above = least(operations), below = least(at(Math.max(height, above - 1)));
+  const off = (width: number): number => Math.abs(at(width) - operations);
+  return { height, width: off(below) <= off(above) ? below : above };
 }
 
 /** A way to read the paper's rule for operations. */

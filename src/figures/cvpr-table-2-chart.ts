@@ -5,7 +5,7 @@ import { noRuns } from './no-runs.js';
 import type { Figure } from './render.js';
 import { CONFIG, FAINT, INK, methodStyle, niceDomain, panelTitle, type Layer } from './style.js';
 
-const WIDTH = 460, HEIGHT = 300;
+const WIDTH = 340, HEIGHT = 280;
 /** Bit-widths from left to right. */
 const BITS = ['32-32-32', '8-8-8', '4-4-8', '3-3-8', '2-2-8'];
 /** What the methods of the table are called where they are drawn; Q-DETR's style is that of its long name. */
@@ -41,7 +41,7 @@ export function cvprTable2Chart({ rows, groups }: ComparisonTable): Figure {
     title: {
       text: 'CVPR Table 2 · Methods on VOC, by bit-width',
       subtitle: [
-        'AP50 at weights-activations-attention bits. Panels are measured on different data and models: compare order and gaps, not levels.',
+        'AP50 at weights-activations-attention bits. Panels are measured on different data and models: compare order and gaps.',
         isEmpty ? 'This kit has no run of the full-size models on VOC yet: they need the data, a GPU and days.' : 'Runs of the full-size models on VOC and of small ones on MiniVOC have panels of their own.',
       ],
     },
@@ -57,7 +57,7 @@ export function cvprTable2Chart({ rows, groups }: ComparisonTable): Figure {
 function panel(title: string, subtitle: string[], points: readonly Point[]): object {
   const [least, most] = niceDomain(points.flatMap(({ ap50, low, high }) => [ap50, low ?? ap50, high ?? ap50]), 5, [0, 100]);
   const domain = [least - 0.05 * (most - least), most + 0.12 * (most - least)];
-  const x = { field: 'bits', type: 'ordinal', sort: BITS, scale: { domain: BITS, type: 'point', padding: 0.35 }, axis: { title: null, labelAngle: 0, domain: false, ticks: false, labelPadding: 8 } } as const;
+  const x = { field: 'bits', type: 'ordinal', sort: BITS, scale: { domain: BITS, type: 'point', padding: 0.35 }, axis: { title: null, labelAngle: 0, domain: false, ticks: false, labelPadding: 8, labelFontSize: 13.5 } } as const;
   const y = { field: 'ap50', type: 'quantitative', scale: { domain, nice: false, zero: false }, axis: { title: 'AP50 (%)', domain: false, ticks: false, tickCount: 5 } } as const;
   const methods = [...new Set(points.map(({ method }) => method))], series = methods.map((method) => points.filter((point) => point.method === method));
   const pixel = (ap50: number): number => HEIGHT * (1 - (ap50 - domain[0]) / (domain[1] - domain[0]));
@@ -94,5 +94,5 @@ function besides({ method, bits, ap50 }: Point, pixel: (ap50: number) => number,
 /** Words in the place of the panel of a model without runs, beside one that has some. */
 function emptyPanel(model: string): object {
   const family = model.startsWith('SMCA') ? 'smca-detr' : 'detr';
-  return { width: WIDTH, height: HEIGHT, title: panelTitle(`This kit: small ${model.replace('-R50', '')}`, ['MiniVOC test', ' ']), layer: [noRuns(`voc-comparison --model ${family}`, WIDTH, HEIGHT, 'No runs of this model yet.')], view: { stroke: FAINT } };
+  return { width: WIDTH, height: HEIGHT, title: panelTitle(`This kit: small ${model.replace('-R50', '')}`, ['MiniVOC test', ' ']), layer: [noRuns(`voc-comparison --model ${family}`, WIDTH, HEIGHT, 'No runs yet.')], view: { stroke: FAINT } };
 }

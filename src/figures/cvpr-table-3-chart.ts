@@ -3,7 +3,7 @@ import { spread } from './end-labels.js';
 import type { Figure } from './render.js';
 import { CONFIG, FAINT, INK, methodStyle, niceDomain, panelTitle, QUIET, type Layer } from './style.js';
 
-const WIDTH = 500, HEIGHT = 340;
+const WIDTH = 400, HEIGHT = 320;
 const styleOf = (method: string) => methodStyle(method === 'Q-DETR' ? '+ DA + FQM (Q-DETR)' : method);
 /** The two costs, with the marks of their axes. */
 const COSTS: readonly { key: 'size' | 'operations'; title: string; axis: string; ticks: number[]; domain: [number, number] }[] = [
@@ -38,8 +38,8 @@ export function cvprTable3Chart({ rows, groups }: CocoComparison): Figure {
     title: {
       text: 'CVPR Table 3 · What accuracy on COCO costs',
       subtitle: [
-        'Filled: the paper’s AP on COCO val2017 over the cost that it prints. Rings: the same AP over the cost of a model as it is really stored and computed,',
-        'first layer, heads, normalizations and scales included (npx qdetr cost). Lines go from 4 over 3 to 2 bits; 8-8-8 and real-valued are single points.',
+        'Filled: the paper’s AP on COCO val2017 over the cost that it prints. Rings: the same AP over the cost of a model as it is',
+        'really stored and computed, first layer, heads, normalizations and scales included (npx qdetr cost). Lines: 4, 3 and 2 bits.',
         isEmpty ? 'This kit has no runs on COCO yet: every AP is the paper’s.' : 'Diamonds with a dark edge: this kit’s own runs on COCO val2017, scale ‘paper’, at honest cost.',
       ],
     },
@@ -58,7 +58,7 @@ function panel(model: string, { key, title, axis, ticks, domain }: (typeof COSTS
   const x = { field: 'cost', type: 'quantitative', scale: { type: 'log', domain, nice: false }, axis: { title: axis, values: ticks, format: 'd', grid: true, domain: false, ticks: false, labelPadding: 6 } } as const;
   const y = { field: 'ap', type: 'quantitative', scale: { domain: [low, high] as number[], nice: false, zero: false }, axis: { title: 'AP (%)', domain: false, ticks: false, tickCount: 5 } } as const;
   const across = (cost: number): number => (WIDTH * Math.log(cost / domain[0])) / Math.log(domain[1] / domain[0]), up = (ap: number): number => HEIGHT * (1 - (ap - low) / (high - low));
-  const lost = model.startsWith('SMCA') ? '; its Q-DETR at 2-2-8 is missing: lost in the text copy' : '';
+  const lost = model.startsWith('SMCA') ? '; Q-DETR at 2-2-8: lost in the text copy' : '';
   const methods = [...new Set(printed.map(({ method }) => method))];
   const named = methods.map((method) => printed.filter((point) => point.method === method)).map((values) => values[0]);
   const below = named.filter(({ method }) => method === 'Baseline' || method === 'LSQ'), places = spread(below.map(({ ap }) => up(ap)), 19, HEIGHT);

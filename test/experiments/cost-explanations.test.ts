@@ -22,6 +22,14 @@ test('what SMCA-DETR has more than DETR, by hand; the paper\'s sizes differ by s
   t.regex(first, /differ by 5\.43 MB: 1\.42 million numbers, or 1\.36 million if 10\^6 bytes are meant\. The models differ by 235,457: SMCA's point layers 181,442, class head -257,/);
 });
 
+test('the image at which operations match is the one that trying every width finds', (t) => {
+  const widths = Array.from({ length: 534 }, (_, i) => 800 + i), counts = widths.map((width) => detectorCost(detr.real, { height: 800, width }).reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0) / 1e9);
+  for (const operations of [85.51, 60, 61, 75.3, 101.6, 130, counts[321]]) {
+    const off = counts.map((count) => Math.abs(count - operations)), best = widths[off.indexOf(Math.min(...off))];
+    t.deepEqual(matchingImage(detr.real, operations), { height: 800, width: best }, String(operations));
+  }
+});
+
 test('sets of groups that make up a difference are found, and only those', (t) => {
   const groups = parameterBreakdown(detr.real), without = (names: readonly string[]): number => (4 * groups.reduce((sum, { group, parameters }) => (names.includes(group) ? sum : sum + parameters), 0)) / 1e6;
   for (const names of [[], ['input projection', 'class head'], ['first convolution', "encoder's self-attention", 'query embeddings']]) t.true(omissionsThatFit(detr.real, without(names)).some((set) => set.join() === names.join()), names.join());
