@@ -87,6 +87,7 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   'npx qdetr plan': { file: 'test/cli/plan.test.ts', holds: /\['plan', '--scale', 'smoke'/ },
   'npx qdetr cost --model detr-r50 --bits 4-4-8': { run: 'cost --model detr-r50 --bits 4-4-8', prints: /^DETR-R50, 91 classes[\s\S]*^4-4-8 +19\.92 +19\.88 /m },
   'npx qdetr cost': { file: 'test/cli/cost.test.ts', holds: /qdetr\(\['cost'\]\)/ },
+  'npx qdetr cost --table': { file: 'test/cli/cost.test.ts', holds: /qdetr\(\['cost', '--table'\]\)/ },
   'QDETR_ENGINE=onnxruntime-web npx qdetr doctor': { run: 'doctor', environment: { QDETR_ENGINE: 'onnxruntime-web' }, prints: /onnxruntime-node +\S+ \(not chosen: QDETR_ENGINE is onnxruntime-web\)\n. onnxruntime-web +\S+ \(chosen\)/ },
   'npx qdetr figures': { why: "it redraws the project's own figures: the next one draws elsewhere" },
   'npx qdetr figures --only figure-2.12a --out DIR': { run: `figures --only figure-2.12a --out ${OUT}/one`, prints: /figure-2\.12a\.png/, leaves: ['one/figure-2.12a.png', 'one/figure-2.12a.svg', 'one/figure-2.12a.vl.json'] },
