@@ -2,11 +2,11 @@
 export function mirrorPixels(pixels: Uint8Array, width: number, height: number): Uint8Array {
   const mirrored = new Uint8Array(pixels.length);
   for (let y = 0; y < height; y++) {
-    let from = y * width * 3, to = from + (width - 1) * 3;
-    for (let x = 0; x < width; x++, from += 3, to -= 3) {
-      mirrored[to] = pixels[from];
-      mirrored[to + 1] = pixels[from + 1];
-      mirrored[to + 2] = pixels[from + 2];
+    const row = pixels.subarray(y * width * 3, (y + 1) * width * 3), made = mirrored.subarray(y * width * 3, (y + 1) * width * 3);
+    for (let from = 0, to = (width - 1) * 3; to >= 0; from += 3, to -= 3) {
+      made[to] = row[from];
+      made[to + 1] = row[from + 1];
+      made[to + 2] = row[from + 2];
     }
   }
   return mirrored;

@@ -4,8 +4,10 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { compareDetector } from './compare-detectors.js';
+import { decodingTable } from './decoding.js';
 import { trainings } from './gpu-detectors.js';
 import { gpuRows, gpuTable } from './gpu.js';
+import { predictTable } from './predict.js';
 
 test('the benchmark runs without PyTorch, says so, and its losses are those of eager tfjs', async (t) => {
   const env = { ...process.env, PATH: path.join('test', 'bench') }; // no python3 there
@@ -65,4 +67,21 @@ test('--gpu without a graphics card says why there is nothing to measure', async
   const env = { ...process.env, VK_DRIVER_FILES: '/nonexistent' };
   const failed = await t.throwsAsync(promisify(execFile)(process.execPath, ['--import=tsx', 'test/bench/run.ts', '--gpu'], { env })) as Error & { stdout: string };
   t.regex(failed.stdout, /nothing to measure: /);
+});
+
+test('--predict: the median pass of each round beside PyTorch\'s, and without it', (t) => {
+  const one = (engine: string, seconds: number[]) => ({ engine, seconds, startSeconds: 2, peakMegabytes: 1200 });
+  const ours = [one('onnxruntime-node 1', [2, 3, 9]), one('onnxruntime-node 1', [1.5, 1.5])], pyTorch = [one('PyTorch 2', [1.5]), one('PyTorch 2', [3])];
+  const text = predictTable({ threads: 2, ours, pyTorch });
+  t.regex(text, /onnxruntime-node 1 +1\.50 s +1\.50 s +2\.0 s +1200 MB\n/);
+  t.regex(text, /round by round: 2\.00 {2}0\.50 {2}\(median 0\.50\)$/);
+  t.regex(predictTable({ threads: 2, ours, pyTorch: [] }), /are not installed: nothing to compare with\.$/);
+});
+
+test('--decoding: rounds beside Python\'s, or without where it is not installed', (t) => {
+  const measured = { workers: 2, images: 400, batchSize: 4, bytesPerImage: 87_400 };
+  const text = decodingTable({ ...measured, rounds: [{ ours: 68, python: 56.5 }, { ours: 60, python: 62 }] });
+  t.regex(text, /400 JPEG images of 640x480 \(87 kB\).*2 threads or processes/);
+  t.regex(text, /\n1\s+68\.0\s+56\.5\s+1\.20\n2\s+60\.0\s+62\.0\s+0\.97$/);
+  t.regex(decodingTable({ ...measured, rounds: [{ ours: 68 }] }), /68\.0\s+-\nPython with torchvision is not installed/);
 });

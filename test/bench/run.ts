@@ -10,12 +10,14 @@ import type { ModelScale } from '../../src/models/settings.js';
 import { findEngine } from '../../src/tensor/engine.js';
 import { reportAgreement } from './agreement-report.js';
 import { isExplained } from './agreement-statistics.js';
+import { decodingTable, measureDecoding } from './decoding.js';
 import { gpuTable, measureGpu } from './gpu.js';
+import { measurePredict, predictTable } from './predict.js';
 
 /** One process: milliseconds of each step, and the first five losses. */
 interface Measurement { engine: string; threads: number; milliseconds: number[]; losses: number[]; peakMegabytes: number; residentMegabytes?: number[] }
 interface Contestant { name: string; threads: number; measure: () => Promise<Measurement> }
-interface Options { rounds: number; steps: number; json?: boolean; memory?: boolean; gpu?: boolean }
+interface Options { rounds: number; steps: number; json?: boolean; memory?: boolean; gpu?: boolean; decoding?: boolean; predict?: boolean }
 interface AgreementFlags { scale: ModelScale; steps: number; states: number; bits: string[]; output?: string }
 
 /** Losses of the first steps on tfjs's eager wasm backend. */
@@ -111,6 +113,20 @@ async function compareOnGpu({ rounds, json }: Options): Promise<boolean> {
   return true;
 }
 
+/** Images decoded and batched beside Python's. */
+async function compareDecoding({ rounds, json }: Options): Promise<boolean> {
+  const measured = await measureDecoding({ rounds, images: 400, workers: availableParallelism(), tell: (text) => process.stderr.write(`${text}\n`) });
+  console.log(json ? JSON.stringify(measured) : decodingTable(measured));
+  return true;
+}
+
+/** A full-size detector's start and forward pass, beside PyTorch's. */
+async function comparePrediction({ rounds, json }: Options): Promise<boolean> {
+  const comparison = await measurePredict(rounds, 3, (text) => process.stderr.write(`${text}\n`));
+  console.log(json ? JSON.stringify(comparison) : predictTable(comparison));
+  return true;
+}
+
 const count = (text: string): number => {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('give a whole number from 1');
@@ -123,6 +139,8 @@ await new Command('npm run bench --')
   .option('--steps <n>', 'steps of each measurement, after two that do not count', count, 30)
   .option('--memory', 'resident memory over 1,000 steps instead; exit code 1 where it grows')
   .option('--gpu', 'WebGPU on the graphics card instead, beside PyTorch on the same card')
+  .option('--decoding', 'JPEG images decoded, resized to 1066x800 and batched instead, beside Pillow, torchvision and a DataLoader')
+  .option('--predict', 'DETR-R50 on an image of 800x1066 instead: start-up, forward pass and memory, beside PyTorch')
   .option('--json', 'print one JSON object')
   .option('--agreement', 'loss and gradients on WebGPU against those of the CPU, at states of a training; exit code 1 where more is apart than roundings explain')
   .addOption(new Option('--scale <scale>', 'with --agreement: size of the detector').choices(['smoke', 'minutes', 'gpu']).default('minutes'))
@@ -135,6 +153,6 @@ await new Command('npm run bench --')
       process.exitCode = await compareEngines({ ...options, steps }) ? 0 : 1;
       return;
     }
-    if (!(await (options.gpu ? compareOnGpu(options) : options.memory ? memoryOverSteps(options) : compare(options)))) process.exitCode = 1;
+    if (!(await (options.predict ? comparePrediction(options) : options.decoding ? compareDecoding(options) : options.gpu ? compareOnGpu(options) : options.memory ? memoryOverSteps(options) : compare(options)))) process.exitCode = 1;
   })
   .parseAsync();
