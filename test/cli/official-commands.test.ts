@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { main } from '../../src/cli/main.js';
-import { localServer, serve, type Answerer, type LocalServer } from '../data/official/local-server.js';
+import { localServer, serve, whenWritten, type Answerer, type LocalServer } from '../data/official/local-server.js';
 import { CONTENT, testManifests, writeManifests, type ContentName } from '../data/official/sets.js';
 
 const root = mkdtempSync(path.join(os.tmpdir(), 'qdetr-official-'));
@@ -105,7 +105,8 @@ test.serial('Ctrl-C in the middle of a download: what came is kept, and the same
   const child = spawn(process.execPath, ['src/cli/qdetr.mjs', 'data', 'fetch', 'coco2017', '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] });
   answers['/val.zip'] = (_, response) => {
     response.writeHead(200, { 'content-length': String(all.length), etag: '"a"' });
-    response.write(all.subarray(0, 150), () => setTimeout(() => child.kill('SIGINT'), 200));
+    response.write(all.subarray(0, 150));
+    whenWritten(path.join(data, 'downloads', 'val.zip.part'), 150, () => child.kill('SIGINT'));
   };
   let printed = '';
   child.stdout.on('data', (chunk: Buffer) => void (printed += chunk.toString()));

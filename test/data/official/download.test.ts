@@ -6,7 +6,7 @@ import test from 'ava';
 import { UserError } from '../../../src/errors.js';
 import { download, type Download } from '../../../src/data/official/download.js';
 import { needSpace } from '../../../src/data/official/disk-space.js';
-import { localServer, serve, type Answerer, type LocalServer } from './local-server.js';
+import { localServer, serve, whenWritten, type Answerer, type LocalServer, type Serving } from './local-server.js';
 
 const SIZE = 300_000;
 const content = randomBytes(SIZE), other = randomBytes(SIZE);
@@ -14,6 +14,9 @@ const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'qdetr-download-'));
 test.after.always(() => rmSync(folder, { recursive: true }));
+
+/** The file that a server's client is writing to. */
+const partOf = new Map<string, string>();
 
 /** What a download did. */
 interface Outcome { from?: string; error?: Error; part?: Buffer; notes: string[]; done: number[] }
@@ -24,12 +27,13 @@ const newFile = (): string => path.join(folder, String(number++), 'file.bin');
 /** Downloads `content` from addresses of a server. */
 async function fetched(server: LocalServer | undefined, paths: readonly string[], options: Partial<Download> = {}): Promise<Outcome & { file: string }> {
   const file = options.file ?? newFile(), notes: string[] = [], done: number[] = [];
+  if (server) partOf.set(new URL(server.url).host, `${file}.part`);
   const read = (): Buffer | undefined => (existsSync(`${file}.part`) ? readFileSync(`${file}.part`) : undefined);
   try {
     const from = await download({
       name: 'set', urls: paths.map((one) => (one.includes(':') ? one : `${server!.url}${one}`)), bytes: SIZE, isChecked: true,
       check: async (part) => (digest(readFileSync(part)) === digest(content) ? undefined : 'its SHA-256 is wrong'),
-      onBytes: (bytes) => done.push(bytes), onNote: (text) => notes.push(text), patience: { failures: 3, wait: 0.01, idle: 5 },
+      onBytes: (bytes) => done.push(bytes), onNote: (text) => notes.push(text), patience: { failures: 3, wait: 0.01, idle: 120 },
       ...options, file,
     });
     return { file, from, part: read(), notes, done };
@@ -51,7 +55,8 @@ const inTurn = (...ways: Answerer[]): Answerer => {
   return (...request) => ways[Math.min(turn++, ways.length - 1)](...request);
 };
 const good: Answerer = (_, response, seen) => serve(content, response, seen);
-const cut = (after: number): Answerer => (_, response, seen) => serve(content, response, seen, { cutAfter: after });
+/** Sends a file, or a part of it: the connection is cut when the client has written so many bytes. */
+const cut = (cutAfter: number, serving: Serving = {}, of = content): Answerer => (request, response, seen) => serve(of, response, seen, { ...serving, cutAfter, part: partOf.get(request.headers.host!) });
 const status = (code: number, headers: Record<string, string> = {}): Answerer => (_, response) => void response.writeHead(code, headers).end();
 
 test('a whole file comes in one request', async (t) => {
@@ -89,7 +94,7 @@ test('a server that ignores ranges sends all of it again', async (t) => {
 });
 
 test('a server that ignores ranges and always cuts at the same place is given up', async (t) => {
-  const server = await started(t, { '/a': (_, response, seen) => serve(content, response, seen, { ignoresRanges: true, cutAfter: 100_000 }) });
+  const server = await started(t, { '/a': cut(100_000, { ignoresRanges: true }) });
   const { error } = await fetched(server, ['/a']);
   t.regex(error!.message, /cut the connection/);
   t.is(server.seen.length, 4);
@@ -107,7 +112,7 @@ test('a wrong Content-Range is not glued: beginning anew', async (t) => {
 
 test('a file that changes between two parts is not glued, whether the server notices or not', async (t) => {
   for (const ignoresIfRange of [false, true]) {
-    const server = await started(t, { '/a': inTurn((_, response, seen) => serve(other, response, seen, { etag: '"old"', cutAfter: 100_000 }), (_, response, seen) => serve(content, response, seen, { etag: '"new"', ignoresIfRange })) });
+    const server = await started(t, { '/a': inTurn(cut(100_000, { etag: '"old"' }, other), (_, response, seen) => serve(content, response, seen, { etag: '"new"', ignoresIfRange })) });
     const { part } = await fetched(server, ['/a']);
     t.deepEqual(part, content);
     t.is(server.seen[1].ifRange, '"old"');
@@ -117,11 +122,11 @@ test('a file that changes between two parts is not glued, whether the server not
 
 test('the date takes the place of a weak ETag; without either, a part is only continued where a digest will tell', async (t) => {
   const date = 'Tue, 06 Nov 2007 10:00:00 GMT';
-  const dated = await started(t, { '/a': inTurn((_, response, seen) => serve(content, response, seen, { etag: 'W/"1"', lastModified: date, cutAfter: 100_000 }), (_, response, seen) => serve(content, response, seen, { etag: 'W/"1"', lastModified: date })) });
+  const dated = await started(t, { '/a': inTurn(cut(100_000, { etag: 'W/"1"', lastModified: date }), (_, response, seen) => serve(content, response, seen, { etag: 'W/"1"', lastModified: date })) });
   t.deepEqual((await fetched(dated, ['/a'])).part, content);
   t.is(dated.seen[1].ifRange, date);
   for (const isChecked of [true, false]) {
-    const bare = await started(t, { '/a': inTurn((_, response, seen) => serve(content, response, seen, { etag: null, cutAfter: 100_000 }), (_, response, seen) => serve(content, response, seen, { etag: null })) });
+    const bare = await started(t, { '/a': inTurn(cut(100_000, { etag: null }), (_, response, seen) => serve(content, response, seen, { etag: null })) });
     t.deepEqual((await fetched(bare, ['/a'], { isChecked })).part, content);
     t.is(bare.seen[1].range, isChecked ? 'bytes=100000-' : undefined);
   }
@@ -148,7 +153,7 @@ test('another size is refused before a byte of it is written', async (t) => {
 test('Content-Length may lie: too little is gone on with, too much is refused', async (t) => {
   const tooLittle: Answerer = (_, response) => {
     response.writeHead(200, { 'content-length': String(SIZE), etag: '"a"' });
-    response.write(content.subarray(0, 1000), () => setTimeout(() => response.destroy(), 20));
+    response.write(content.subarray(0, 1000), () => setTimeout(() => response.destroy(), 20)); // whether they arrive or not
   };
   const server = await started(t, {
     '/little': inTurn(tooLittle, good),
@@ -193,7 +198,7 @@ test('a dead mirror is said to be dead, and the next one goes on with its part w
 });
 
 test('parts of two addresses that don\'t fit together are fetched anew from the second', async (t) => {
-  const server = await started(t, { '/half': inTurn((_, response, seen) => serve(other, response, seen, { cutAfter: 100_000 }), status(404)), '/a': good });
+  const server = await started(t, { '/half': inTurn(cut(100_000, {}, other), status(404)), '/a': good });
   const { part, notes } = await fetched(server, ['/half', '/a']);
   t.deepEqual(part, content);
   t.regex(notes.join('\n'), /its SHA-256 is wrong, perhaps because its parts are of different addresses: beginning anew/);
@@ -208,9 +213,10 @@ test('without a digest, a part is never continued with bytes of another address'
 
 test('stopping keeps what is there, and the next call goes on; a part without its note, or too long, is not trusted', async (t) => {
   const stop = new AbortController();
-  const server = await started(t, { '/a': inTurn((_, response) => {
+  const server = await started(t, { '/a': inTurn((request, response) => {
     response.writeHead(200, { 'content-length': String(SIZE), etag: '"a"' });
-    response.write(content.subarray(0, 123_456), () => setTimeout(() => stop.abort(), 100));
+    response.write(content.subarray(0, 123_456));
+    whenWritten(partOf.get(request.headers.host!)!, 123_456, () => stop.abort());
   }, good) });
   const first = await fetched(server, ['/a'], { signal: stop.signal });
   t.is(first.error, stop.signal.reason);
@@ -238,9 +244,10 @@ test('a server that stops sending is given up after a while', async (t) => {
 });
 
 test('a file of unknown size is as long as its server says; 416 at its end means that it is complete', async (t) => {
-  const server = await started(t, { '/a': inTurn((_, response) => {
+  const server = await started(t, { '/a': inTurn((request, response) => {
     response.writeHead(200, { 'transfer-encoding': 'chunked', etag: '"a"' });
-    response.write(content, () => setTimeout(() => response.destroy(), 20));
+    response.write(content);
+    whenWritten(partOf.get(request.headers.host!)!, SIZE, () => response.destroy());
   }, good) });
   const { part, error } = await fetched(server, ['/a'], { bytes: null });
   t.is(error, undefined);

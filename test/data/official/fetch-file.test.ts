@@ -11,7 +11,7 @@ import type { Manifest } from '../../../src/data/official/manifest.js';
 import type { ListedFile } from '../../../src/data/official/read-manifests.js';
 import { fileState } from '../../../src/data/official/status.js';
 import { verifyFile } from '../../../src/data/official/verify.js';
-import { localServer, serve, type Answerer, type LocalServer } from './local-server.js';
+import { localServer, serve, whenWritten, type Answerer, type LocalServer } from './local-server.js';
 import { CONTENT, digestOf, testManifests, writeManifests, type ContentName } from './sets.js';
 
 const root = mkdtempSync(path.join(os.tmpdir(), 'qdetr-fetch-'));
@@ -27,7 +27,7 @@ async function here(t: ExecutionContext): Promise<Here> {
   t.teardown(server.close);
   const manifests = testManifests(server.url);
   const listed = (name: string): ListedFile => manifests.flatMap((manifest) => manifest.files.map((file) => ({ manifest, file }))).find(({ file }) => file.name === name)!;
-  return { data, server, manifests, answers, listed, fetch: (name, options = {}) => fetchFile(listed(name), { data, patience: { failures: 2, wait: 0.01, idle: 5 }, ...options }) };
+  return { data, server, manifests, answers, listed, fetch: (name, options = {}) => fetchFile(listed(name), { data, patience: { failures: 2, wait: 0.01, idle: 120 }, ...options }) };
 }
 
 const files = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name))).sort() : []);
@@ -132,7 +132,8 @@ test('a fetch that is stopped goes on; its state is told meanwhile', async (t) =
   const { data, server, fetch, listed, answers } = await here(t), stop = new AbortController(), good = answers['/val.zip'];
   answers['/val.zip'] = (_, response) => {
     response.writeHead(200, { 'content-length': String(CONTENT['val.zip'].length), etag: '"a"' });
-    response.write(CONTENT['val.zip'].subarray(0, 100), () => setTimeout(() => stop.abort(), 100));
+    response.write(CONTENT['val.zip'].subarray(0, 100));
+    whenWritten(path.join(data, 'downloads', 'val.zip.part'), 100, () => stop.abort());
   };
   t.is(await fetch('coco2017-val', { signal: stop.signal }).catch((error: unknown) => error), stop.signal.reason as unknown);
   t.deepEqual(fileState(listed('coco2017-val'), data), { kind: 'partial', bytes: 100, of: CONTENT['val.zip'].length });

@@ -1,4 +1,5 @@
 /** A web server on this machine that behaves as badly as it is told. */
+import { statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -47,10 +48,22 @@ export interface Serving {
   /** Whether ranges are answered with the whole file. */
   ignoresRanges?: boolean;
   ignoresIfRange?: boolean;
+  /** The file that the client writes to: the connection is cut when every byte is in it. */
+  part?: string;
+}
+
+/** Waits until a file has that many bytes: what a client has received and not written is lost when its connection is cut. */
+export function whenWritten(file: string, bytes: number, then: () => void): void {
+  const timer = setInterval(() => {
+    if (statSync(file, { throwIfNoEntry: false })?.size !== bytes) return;
+    clearInterval(timer);
+    then();
+  }, 5);
+  timer.unref();
 }
 
 /** Sends a file, or the part that is asked for (RFC 9110, section 14). */
-export function serve(content: Uint8Array, response: ServerResponse, seen: Seen, { etag = '"a"', lastModified = null, cutAfter, headers = {}, ignoresRanges, ignoresIfRange }: Serving = {}): void {
+export function serve(content: Uint8Array, response: ServerResponse, seen: Seen, { etag = '"a"', lastModified = null, cutAfter, part, headers = {}, ignoresRanges, ignoresIfRange }: Serving = {}): void {
   const from = Number(/^bytes=(\d+)-$/.exec(seen.range ?? '')?.[1] ?? 0);
   const isOther = !ignoresIfRange && seen.ifRange !== undefined && seen.ifRange !== etag && seen.ifRange !== lastModified;
   const validators = { ...(etag === null ? {} : { etag }), ...(lastModified === null ? {} : { 'last-modified': lastModified }) };
@@ -63,5 +76,9 @@ export function serve(content: Uint8Array, response: ServerResponse, seen: Seen,
     'content-length': String(body.length), ...(isPart ? { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` } : {}), ...validators, ...headers,
   });
   if (cutAfter === undefined) response.end(body);
-  else response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 20));
+  else {
+    response.flushHeaders();
+    if (cutAfter > 0) response.write(body.subarray(0, cutAfter));
+    whenWritten(part!, (isPart ? from : 0) + cutAfter, () => response.destroy());
+  }
 }
