@@ -57,7 +57,7 @@ export class GpuState {
       return buffer === SMALL_VALUES ? [] : [[buffer, this.#bufferOf(name, plan.buffers[buffer])] as const];
     }));
     const program = await whileDeviceLasts(this.gpu, () => GpuProgram.create(this.gpu, plan, given));
-    const step = new GpuStep(this.gpu, program, traced, { ...options, state: this.values }, started, (encoder) => this.#bring(encoder, step));
+    const step: GpuStep = new GpuStep(this.gpu, program, traced, { ...options, state: this.values }, started, (encoder) => this.#bring(encoder, step));
     this.#steps.push(step);
     if (!this.#newest) (this.#newest = step).writeState(0, this.values);
     return new GpuReplica(step, 0, async (inputs) => (await step.run([{ replica: 0, inputs }]))[0]);
