@@ -16,6 +16,7 @@ export const commands: Record<string, () => Promise<AddCommand>> = {
   notebooks: async () => (await import('./notebooks.js')).notebooksCommand,
   plan: async () => (await import('./plan.js')).planCommand,
   predict: async () => (await import('./predict.js')).predictCommand,
+  pretrain: async () => (await import('./pretrain.js')).pretrainCommand,
   start: async () => (await import('./start.js')).startCommand,
   train: async () => (await import('./train.js')).trainCommand,
   weights: async () => (await import('./weights.js')).weightsCommand,

@@ -31,9 +31,9 @@ export function runListener(name: string, training: TrainingSettings, stepsAfter
       else progress?.update(done, note);
     },
     evaluated: (lines) => {
-      const scores = lines.map(({ split, ap50 }) => `${String(split)} ${percent(Number(ap50))}`);
+      const scores = lines.map(({ kind, split, ap50, top1, top5 }) => (kind === 'accuracy' ? `top-1 ${percent(Number(top1))}, top-5 ${percent(Number(top5))}` : `${String(split)} ${percent(Number(ap50))}`));
       const isInside = process.stderr.isTTY && Number(lines[0]?.step) < training.steps; // the progress line is still open
-      console.log(`${isInside ? '\n' : ''}    AP50 after ${String(lines[0]?.step)} steps: ${scores.join(', ')}`);
+      console.log(`${isInside ? '\n' : ''}    ${lines[0]?.kind === 'accuracy' ? 'accuracy' : 'AP50'} after ${String(lines[0]?.step)} steps: ${scores.join(', ')}`);
     },
   };
 }

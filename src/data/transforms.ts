@@ -57,7 +57,7 @@ export function checkTransforms({ sizes, maxSize, flip, crop }: TransformSetting
 }
 
 /** Python's round(): halves go to the even neighbour. */
-const roundHalfEven = (x: number): number => (x - Math.floor(x) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
+export const roundHalfEven = (x: number): number => (x - Math.floor(x) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
 
 /**
  * Size of an image whose shorter side gets `size` pixels, or as many as keep the longer one within `maxSize`: get_size_with_aspect_ratio of facebookresearch/detr,

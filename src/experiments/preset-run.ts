@@ -16,7 +16,7 @@ import { imageDetectionTask } from '../training/image-detection-task.js';
 import { isBuffer, isFrozenInDetr } from '../training/parameter-groups.js';
 import { PRESETS, resolveSettings, type TrainingSettings } from '../training/settings.js';
 import type { ShapedTrainingTask } from '../training/train.js';
-import { compiledCalibrationPass, type CalibrationImages } from './compiled-calibration.js';
+import { compiledCalibrationPass, observedDetector, type CalibrationImages } from './compiled-calibration.js';
 import { quantizedWords } from './detector-run.js';
 import { startFrom, type NamedWeights } from './detector-weights.js';
 import type { BrokenChoice, ImageData } from './image-data.js';
@@ -133,7 +133,7 @@ async function presetTask(of: PresetTraining, { groups, before }: PresetStage): 
     const parameters = startFrom(model, training.seed, weights);
     const stage = before && { parameters: before.parameters, groups: before.groups, quantization: stageQuantization(preset, before.groups) };
     const calibration: CalibrationImages = groups.length === 0 && !preset.alignment ? { height: 0, width: 0, pixels: [] } : await calibrationImages(data.train, transforms.evaluation, training.seed, broken);
-    return studentParameters(parameters, design, compiledCalibrationPass(model, calibration, threads), training.seed, stage);
+    return studentParameters(parameters, design, compiledCalibrationPass(observedDetector(model), calibration, threads), training.seed, stage);
   };
   return imageDetectionTask({
     model, quantization, batches, accumulated: training.batchSize / microBatch, stepsPerEpoch, isFrozen, start,

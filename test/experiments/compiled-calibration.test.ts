@@ -1,5 +1,5 @@
 import test from 'ava';
-import { compiledCalibrationPass } from '../../src/experiments/compiled-calibration.js';
+import { compiledCalibrationPass, observedDetector } from '../../src/experiments/compiled-calibration.js';
 import { detector } from '../../src/models/detector.js';
 import { realValued } from '../../src/models/forward.js';
 import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
@@ -19,7 +19,7 @@ for (const family of FAMILIES) {
     const images = { height: 40, width: 56, pixels: Array.from({ length: 3 }, () => Uint8Array.from({ length: 40 * 56 * 3 }, () => random.integer(256))) };
     const quantization = paperQuantization(parsePrecision('4-4-8'));
     const compiled = createCalibration(), eager = createCalibration();
-    await compiledCalibrationPass(model, images, 1)(parameters, realValued, compiled.observe);
+    await compiledCalibrationPass(observedDetector(model), images, 1)(parameters, realValued, compiled.observe);
     await useBackend('wasm');
     const tensors = toTensors(parameters);
     for (const pixels of images.pixels) tf.tidy(() => void detector(tensors, tf.tensor4d(normalizedPixels(pixels), [1, 40, 56, 3]), model, realValued, { observe: eager.observe }));
