@@ -121,7 +121,7 @@ function annotationOf(record: unknown): Annotation {
 
 /** Puts a category's name at its id. @throws UserError when it has none, or another has its id */
 function addCategory(record: unknown, where: string, classes: string[]): void {
-  const { id, name } = isRecord(record) ? record : {};
+  const { id, name }: Record<string, unknown> = isRecord(record) ? record : {};
   if (!isId(id) || id > HIGHEST_CATEGORY || typeof name !== 'string') throw new UserError(`${where} needs 'id', a whole number up to ${HIGHEST_CATEGORY}, and 'name': unpack the annotations again`);
   if (Object.hasOwn(classes, id)) throw new UserError(`${where}: id ${id} is already that of ${classes[id]}: unpack the annotations again`);
   classes[id] = name;
