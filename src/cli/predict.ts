@@ -74,10 +74,11 @@ function picturesOf(draw: string, files: readonly string[]): string[] {
 async function predictAll({ settings, parameters, quantization }: PredictionModel, files: readonly string[]): Promise<Prediction[]> {
   const predictor = createPredictor(settings, parameters, quantization);
   try {
-    const images = await Promise.all(files.map(async (file, index) => {
+    const images: { file: string; index: number; key: string }[] = [];
+    for (const [index, file] of files.entries()) { // every file is looked at before the first pass; none is kept
       const { width, height } = await decodeImage(file), seen = predictor.seenSize({ width, height });
-      return { file, index, key: `${seen.width}x${seen.height}` };
-    }));
+      images.push({ file, index, key: `${seen.width}x${seen.height}` });
+    }
     const predictions: Prediction[] = [];
     for (const { file, index } of images.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.index - b.index))) predictions[index] = await predictor.predict(file);
     return predictions;
