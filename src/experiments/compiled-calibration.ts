@@ -39,7 +39,7 @@ export function compiledCalibrationPass(model: ObservedModel, { height, width, p
         });
         return { outputs };
       },
-      { state: values, inputs: { images: { shape: [1, height, width, 3], dtype: 'float32' } }, threads },
+      { state: values, inputs: { images: { shape: [1, height, width, 3], dtype: 'float32' } }, threads, keepsMemory: false },
     );
     try {
       await useBackend('cpu'); // its tensors are the arrays themselves

@@ -38,7 +38,7 @@ export async function openStepFamily({ state, threads, engine }: Pick<CompileOpt
   return {
     compile: async (step, options) => {
       const started = performance.now();
-      const compiled = await OnnxStep.create(runtime!, traceStep(step, { ...options, state }, loweredToOnnx), shared, { ...options, threads }, started);
+      const compiled = await OnnxStep.create(runtime!, traceStep(step, { ...options, state }, loweredToOnnx), shared, { ...options, threads, keepsMemory: false }, started);
       steps.push(compiled);
       return compiled;
     },
