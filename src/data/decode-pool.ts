@@ -9,9 +9,12 @@ import { decodeAndTransform, type DecodedImage, type ImageTask } from './decode-
 export interface DecodeOrder { number: number; task: ImageTask }
 export type DecodeAnswer = { number: number } & ({ image: DecodedImage; error?: undefined } | { error: string });
 
+/** The threads are gone, which says nothing of the images that they had. */
+export class DecodingEnded extends UserError {}
+
 /** Threads that decode and transform images. */
 export interface DecodePool {
-  /** The image of a task. @throws UserError as `decodeAndTransform` does */
+  /** The image of a task. @throws UserError as `decodeAndTransform` does, and {@link DecodingEnded} */
   decode(task: ImageTask): Promise<DecodedImage>;
   /** Ends the threads; what they had not done yet is rejected. */
   close(): Promise<void>;
@@ -39,7 +42,7 @@ export function decodePool(threads: number): DecodePool {
   if (!Number.isInteger(threads) || threads < 0) throw new UserError(`'workers' is ${threads}: give a whole number of threads, 0 for none beside this one`);
   if (threads === 0) return { decode: decodeAndTransform, close: () => Promise.resolve() };
   const waiting: Job[] = [], workers: { worker: Worker; jobs: Map<number, Job> }[] = [];
-  let number = 0, closed = false;
+  let number = 0, ended: DecodingEnded | undefined;
   const give = (): void => {
     while (waiting.length > 0) {
       const idlest = workers.reduce((best, one) => (one.jobs.size < best.jobs.size ? one : best));
@@ -50,8 +53,8 @@ export function decodePool(threads: number): DecodePool {
       idlest.worker.postMessage({ number: job.number, task: job.task } satisfies DecodeOrder);
     }
   };
-  const stop = (error: Error): void => {
-    closed = true;
+  const stop = (error: DecodingEnded): void => {
+    ended ??= error;
     for (const job of [...waiting.splice(0), ...workers.flatMap(({ jobs }) => [...jobs.values()])]) job.reject(error);
   };
   for (let i = 0; i < threads; i++) {
@@ -65,17 +68,17 @@ export function decodePool(threads: number): DecodePool {
       else job.reject(new UserError(answer.error));
       give();
     });
-    worker.on('error', (error) => stop(new UserError(`a thread that decodes images ended (${error.message}): give 'workers' 0 to decode without threads`)));
+    worker.on('error', (error) => stop(new DecodingEnded(`a thread that decodes images ended (${error.message}): give 'workers' 0 to decode without threads`)));
     workers.push({ worker, jobs });
   }
   return {
     decode: (task) => new Promise((resolve, reject) => {
-      if (closed) return reject(new Error('the threads that decode images have ended'));
+      if (ended) return reject(ended);
       waiting.push({ number: number++, task, resolve, reject });
       give();
     }),
     close: async () => {
-      stop(new Error('the threads that decode images have ended'));
+      stop(new DecodingEnded('the threads that decode images have ended: open the data set again'));
       await Promise.all(workers.map(({ worker }) => worker.terminate()));
     },
   };

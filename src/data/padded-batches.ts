@@ -4,7 +4,7 @@ import { orderOf, stepsPerEpoch } from './batches.js';
 import { brokenItems, type OnBroken } from './broken-items.js';
 import { canvasOf, checkCanvases, type Canvas } from './canvas.js';
 import type { DecodedImage } from './decode-image.js';
-import { decodePool } from './decode-pool.js';
+import { DecodingEnded, decodePool } from './decode-pool.js';
 import type { ImageDataset } from './image-dataset.js';
 import { isLearned } from './listed-images.js';
 import { checkTransforms, evaluationPlan, transformObjects, transformPlan, type TransformPlan, type TransformSettings } from './transforms.js';
@@ -116,7 +116,7 @@ function prepared({ dataset, transforms, canvases, workers = availableParallelis
     try {
       return await pool.decode({ file, width, height, plan });
     } catch (error) {
-      if (!(error instanceof UserError)) throw error; // the threads have ended
+      if (error instanceof DecodingEnded) throw error;
       broken.report(id, error);
       knownBroken.add(index);
       return undefined;

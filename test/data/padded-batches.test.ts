@@ -105,6 +105,10 @@ test('closed threads reject what they had not done, and wrong settings are named
   await pool.close();
   await rejected;
   await t.throwsAsync(pool.decode({ file, width, height, plan: evaluationPlan({ width, height }, evaluation) }), { message: /have ended/ });
+  const batches = paddedBatches({ ...settingsOf(dataset, training, { workers: 1, onBroken: 'skip' }), seed: 1 });
+  await batches.close();
+  await t.throwsAsync(batches.batch(0), { message: /have ended/ });
+  t.deepEqual(batches.broken, [], 'no image is to blame');
   t.throws(() => decodePool(1.5), { instanceOf: UserError, message: /'workers' is 1\.5/ });
   t.throws(() => paddedBatches({ ...settingsOf(dataset, training, { batchSize: 11 }), seed: 1 }), { instanceOf: UserError, message: /batchSize is 11/ });
   t.throws(() => paddedBatches({ ...settingsOf(dataset, training, { canvases: [{ height: 64, width: 128 }] }), seed: 1 }), { instanceOf: UserError, message: /no canvas holds images of 128x128/ });
