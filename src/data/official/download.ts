@@ -115,7 +115,8 @@ async function attempt(wanted: Download, url: string): Promise<void> {
     if (total !== null) needSpace(path.dirname(file), total - from, name);
     writeSidecar(file, { url, etag: answer.etag, lastModified: answer.lastModified, total: answer.total, mixed: from > 0 && (part.sidecar!.mixed || !isSameSource) });
     const done = await write(wanted, answer, from, total, () => alarm.refresh());
-    if (total !== null && done < total) throw new Hiccup(`cut the connection after ${done} of ${total} bytes`);
+    if (total && done < total) throw new Hiccup(`cut the connection after ${done} of ${total} bytes`);
+    if (done === 0) throw new Hiccup('sent an empty file');
   } catch (error) {
     wanted.signal?.throwIfAborted();
     throw quiet.signal.aborted ? quiet.signal.reason : error;
