@@ -5,7 +5,7 @@ import { noRuns } from './no-runs.js';
 import type { Figure } from './render.js';
 import { CONFIG, FAINT, INK, methodStyle, niceDomain, panelTitle, type Layer } from './style.js';
 
-const WIDTH = 340, HEIGHT = 280;
+const WIDTH = 308, HEIGHT = 280;
 /** Bit-widths from left to right. */
 const BITS = ['32-32-32', '8-8-8', '4-4-8', '3-3-8', '2-2-8'];
 /** What the methods of the table are called where they are drawn; Q-DETR's style is that of its long name. */
@@ -48,7 +48,7 @@ export function cvprTable2Chart({ rows, groups }: ComparisonTable): Figure {
     concat: [...printed, ...measured],
     columns: 2,
     align: 'each',
-    spacing: 44,
+    spacing: 30,
     resolve: { scale: { color: 'independent', shape: 'independent' } },
     config: CONFIG,
   } as Figure;
@@ -86,7 +86,7 @@ function besides({ method, bits, ap50 }: Point, pixel: (ap50: number) => number,
   const isReal = bits === BITS[0];
   return {
     data: { values: [{ text: `${method} ${ap50.toFixed(1)}` }] },
-    mark: { type: 'text', color: isReal ? INK : styleOf(method).colour, fontSize: 14, fontWeight: 'bold', align: isReal ? 'left' : 'center', dx: isReal ? -12 : 0, dy: isReal ? -17 : 19, baseline: 'middle' },
+    mark: { type: 'text', color: isReal ? INK : styleOf(method).colour, fontSize: 14, fontWeight: 'bold', align: isReal ? 'left' : 'center', dx: isReal ? -12 : -10, dy: isReal ? -17 : 19, baseline: 'middle' },
     encoding: { x: { value: across(bits) }, y: { value: pixel(ap50) }, text: { field: 'text' } },
   };
 }
