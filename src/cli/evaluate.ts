@@ -74,9 +74,8 @@ async function evaluateDetector({ weights, on, bits, images, batch, out, onBroke
     told: (done, total) => say(process.stderr.isTTY ? `\r${done} of ${total} batches${done === total ? '\n' : ''}` : done % 100 === 0 || done === total ? `${done} of ${total} batches\n` : ''),
   });
   if (out !== undefined) writeFileAtomic(out, `${JSON.stringify(cocoResults(found))}\n`);
-  const where = `${on}${dataset.broken && dataset.broken.length > 0 ? `, ${dataset.broken.length} left out` : ''}`;
   const table = groundTruthTable(truth, on);
-  const report = reportOf(table, detectionTable(found, table, 'the detections'), { json, voc }, `${detector.origin}, ${detector.bits}`, where);
+  const report = reportOf(table, detectionTable(found, table, 'the detections'), { json, voc }, `${detector.origin}, ${detector.bits}`, on);
   console.log(report);
   if (out !== undefined) say(`Detections: ${out}\n`);
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { Option, type Command } from 'commander';
 import type { OnBroken } from '../data/broken-items.js';
@@ -59,7 +59,7 @@ export function pretrainCommand(program: Command): void {
     .option('--data <folder>', 'where imagenet/ lies (default: $QDETR_DATA or .data)')
     .option('--train-on <folder:split>', 'train on another folder of folders of images')
     .option('--evaluate-on <folder:split>', 'evaluate on another folder')
-    .option('--ground-truth <file>', 'classes of flat validation images (LOC_val_solution.csv)')
+    .option('--ground-truth <file>', "classes of flat validation images: LOC_val_solution.csv or the development kit's folder (default: the kit beside them)")
     .option('--evaluate-images <number>', 'evaluate on the first images only')
     .option('--micro-batch <images>', 'images that are computed at once (default: 64, or a whole batch)')
     .addOption(new Option('--on-broken <choice>', 'what a broken image does').choices(['stop', 'skip']).default('stop'))
@@ -87,10 +87,17 @@ function openFolder(place: string, option: string, options: Pick<PretrainOptions
   return openImageNetFolder({ folder, split, ...options, told: (reason) => void process.stderr.write(`left out: ${reason}\n`) });
 }
 
+/** ImageNet's own validation images lie flat; its development kit, unpacked beside them, says their classes. */
+function developmentKit(imageNet: string): string | undefined {
+  const kit = path.join(imageNet, 'ILSVRC2012_devkit_t12'), val = path.join(imageNet, 'val');
+  const isFlat = existsSync(val) && !readdirSync(val, { withFileTypes: true }).some((entry) => entry.isDirectory());
+  return isFlat && existsSync(kit) ? kit : undefined;
+}
+
 async function pretrain(options: PretrainOptions): Promise<void> {
   const { backbone: name, scale, bits, onBroken, groundTruth, runs: root } = options;
   const precision = formatPrecision(parseBitsOption(bits)), isQuantized = precision !== formatPrecision(REAL), imageNet = path.join(dataFolder(options.data), 'imagenet');
-  const train = openFolder(options.trainOn ?? `${imageNet}:train`, '--train-on', { onBroken }), test = openFolder(options.evaluateOn ?? `${imageNet}:val`, '--evaluate-on', { onBroken, groundTruth });
+  const train = openFolder(options.trainOn ?? `${imageNet}:train`, '--train-on', { onBroken }), test = openFolder(options.evaluateOn ?? `${imageNet}:val`, '--evaluate-on', { onBroken, groundTruth: groundTruth ?? (options.evaluateOn === undefined ? developmentKit(imageNet) : undefined) });
   if (train.classes.join() !== test.classes.join()) throw new UserError(`${train.name} and ${test.name} have other classes (${train.classes.length} and ${test.classes.length}): train and evaluate on the same`);
   if (scale === 'paper' && options.from === undefined) throw new UserError(`pretrain starts from torchvision's weights: give them with --from (npx qdetr weights fetch ${name}-v1), or --from none for random ones`);
   const from = options.from === undefined || options.from === 'none' ? undefined : namedWeights(options.from, '--from', root);

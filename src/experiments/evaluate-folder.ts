@@ -1,13 +1,12 @@
 import { canvasGrid } from '../data/canvas.js';
 import type { CocoAnnotations } from '../data/coco-annotations.js';
-import { imageAnnotations } from '../data/image-annotations.js';
 import type { ImageDataset } from '../data/image-dataset.js';
 import { evaluationBatches } from '../data/padded-batches.js';
 import { DETR_EVALUATION, scaledTransforms } from '../data/transforms.js';
 import { evaluateDetections, type CocoSummary } from '../detection/coco-average-precision.js';
 import type { Detections } from '../detection/detections.js';
 import { UserError } from '../errors.js';
-import { createImageEvaluator } from '../training/evaluate-images.js';
+import { createImageEvaluator, evaluatedTruth } from '../training/evaluate-images.js';
 import type { BrokenChoice } from './image-data.js';
 import type { PredictionModel } from './prediction-model.js';
 
@@ -37,7 +36,7 @@ export async function evaluateFolder({ detector, dataset, images, batchSize = 1,
   const batches = evaluationBatches({ dataset, batchSize, transforms, canvases: canvasGrid(transforms, canvasSides), count: images, workers, ...broken });
   const evaluator = createImageEvaluator(settings, quantization);
   try {
-    const detections = await evaluator.detect(parameters, dataset, batches, told), truth = imageAnnotations(dataset, images);
+    const detections = await evaluator.detect(parameters, dataset, batches, told), truth = evaluatedTruth(dataset, detections, images);
     return { summary: evaluateDetections(truth, detections), detections, truth };
   } finally {
     await Promise.all([batches.close(), evaluator.dispose()]);

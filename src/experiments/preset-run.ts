@@ -105,7 +105,7 @@ export function presetRun(of: PresetTraining, stage: PresetStage): ExperimentRun
   return {
     experiment: `preset/${name}${isLast ? '' : '/stage-1'}`, training,
     label: {
-      artefact: isLast ? [preset.dataset === 'voc' ? 'cvpr-table-2' : 'cvpr-table-3'] : [], method, bits, model: `${model.family}${name.endsWith('-r101') ? '-r101' : ''}`, scale, dataset: data.name,
+      artefact: isLast && evaluated === undefined ? [preset.dataset === 'voc' ? 'cvpr-table-2' : 'cvpr-table-3'] : [], method, bits, model: `${model.family}${name.endsWith('-r101') ? '-r101' : ''}`, scale, dataset: data.name,
       tau: distillation?.tau ?? null, lambda: distillation?.lambda ?? null, quantized: quantizedWords(bits, groups, 'paper', startsFrom ?? undefined), scope: 'detector',
       ...(isQuantized ? { groups: [...groups], quantizer, preset: 'paper' as const, alignment: alignment && [...alignment.places], distillation: distillation && { ...distillation }, teacher: distillation ? teacher!.id : null, studentStart: 'fresh' as const } : {}),
     },

@@ -1,3 +1,4 @@
+import type { CocoAnnotations } from '../data/coco-annotations.js';
 import { imageAnnotations, imageNumber } from '../data/image-annotations.js';
 import type { ImageDataset } from '../data/image-dataset.js';
 import type { EvaluationBatch, PaddedBatches } from '../data/padded-batches.js';
@@ -61,7 +62,19 @@ export function createImageEvaluator(settings: DetectorSettings, quantization: Q
   };
   return {
     detect,
-    evaluate: async (parameters, dataset, batches, { images, told } = {}) => evaluateDetections(imageAnnotations(dataset, images), await detect(parameters, dataset, batches, told)),
+    evaluate: async (parameters, dataset, batches, { images, told } = {}) => {
+      const detections = await detect(parameters, dataset, batches, told);
+      return evaluateDetections(evaluatedTruth(dataset, detections, images), detections);
+    },
     dispose: async () => family?.dispose(),
   };
+}
+
+/**
+ * The ground truth of the images that were detected on: objects of an image that is broken and left out are not counted as missed.
+ * @param images how many were to be detected on, from the first one; default all of the data set
+ */
+export function evaluatedTruth(dataset: ImageDataset, { imageIds }: Detections, images?: number): CocoAnnotations {
+  const truth = imageAnnotations(dataset, images), seen = new Set(imageIds); // every image has as many detections as queries
+  return { ...truth, images: truth.images.filter(({ id }) => seen.has(id)), annotations: truth.annotations.filter(({ image_id: id }) => seen.has(id)) };
 }
