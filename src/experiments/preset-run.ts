@@ -98,7 +98,7 @@ export const stagesOfPreset = ({ bits }: Preset): readonly (readonly ModuleGroup
 
 /** One stage's run. */
 export function presetRun(of: PresetTraining, stage: PresetStage): ExperimentRun {
-  const { preset, model, training, data, from, teacher, scale, transforms, canvases, microBatch, evaluated } = of, { groups, before } = stage;
+  const { preset, model, training, data, from, teacher, scale, transforms, canvases, microBatch, evaluated, broken } = of, { groups, before } = stage;
   const { name, method, bits, quantizer, alignment, distillation } = preset;
   const isQuantized = groups.length > 0, isLast = !isQuantized || groups.length === MODULE_GROUPS.length;
   const startsFrom = before?.id ?? from?.id ?? null;
@@ -111,7 +111,7 @@ export function presetRun(of: PresetTraining, stage: PresetStage): ExperimentRun
     },
     protocol: {
       model, startsFrom, trainedGroups: before?.groups ?? [], groups, quantizer, weightStart: 'LSQ', preset: 'paper', alignment, distillation, scope: 'detector',
-      teacher: distillation ? teacher!.id : null, teacherModel: distillation ? teacher!.model ?? null : null, transforms, canvases, microBatch, frozen: from ? 'as DETR' : 'buffers', evaluated: evaluated ?? data.test.length,
+      teacher: distillation ? teacher!.id : null, teacherModel: distillation ? teacher!.model ?? null : null, transforms, canvases, microBatch, frozen: from ? 'as DETR' : 'buffers', onBroken: broken.onBroken ?? 'stop', evaluated: evaluated ?? data.test.length,
     },
     dataHashes: [data.train.dataHash, data.test.dataHash],
     task: () => presetTask(of, stage),

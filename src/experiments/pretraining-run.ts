@@ -68,12 +68,12 @@ export function classifierStart(backbone: BackboneSettings, classes: number, see
 
 /** The run of a pre-training. */
 export function pretrainingRun(of: Pretraining): ExperimentRun {
-  const { name, backbone, bits, scale, data, from, training, microBatch, transforms, evaluated } = of;
+  const { name, backbone, bits, scale, data, from, training, microBatch, transforms, evaluated, broken } = of;
   if (training.batchSize % microBatch !== 0) throw new UserError(`--micro-batch ${microBatch}: should be a divisor of batchSize, ${training.batchSize}`);
   return {
     experiment: `pretrain/${name}-${bits}`, training,
     label: { artefact: [], method: 'Backbone pre-training', bits, model: 'classifier', scale, dataset: data.train.name, tau: null, lambda: null },
-    protocol: { backbone, startsFrom: from?.id ?? null, transforms, microBatch, evaluated: evaluated ?? data.test.length },
+    protocol: { backbone, startsFrom: from?.id ?? null, transforms, microBatch, onBroken: broken.onBroken ?? 'stop', evaluated: evaluated ?? data.test.length },
     dataHashes: [data.train.dataHash, data.test.dataHash],
     task: () => pretrainingTask(of),
   };

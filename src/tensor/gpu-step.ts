@@ -5,7 +5,7 @@ import { INPUT, NEXT, OUTPUT, RESIDENT, STATE, checkShape, elementsOfInput, elem
 import { whileDeviceLasts, type GpuDevice } from './webgpu/adapter.js';
 import { SMALL_VALUES, placeOf, type Placement } from './webgpu/kernel.js';
 import { planGraph } from './webgpu/plan.js';
-import { GpuProgram } from './webgpu/program.js';
+import { BUFFER_USAGE, GpuProgram } from './webgpu/program.js';
 
 /** Elements that are handed to the GPU at once: what is handed over is copied before. */
 const UPLOADED_AT_ONCE = 2 ** 24;
@@ -39,10 +39,12 @@ export async function compileGpuStep(gpu: GpuDevice, traced: Graph, options: rea
 
 /**
  * A state on the GPU that several steps read and change in turn. Its large parts lie in buffers that all of them use; the small ones, which lie among
- * a step's small values, are copied when another step's turn comes.
+ * a step's small values, are copied when another step's turn comes. Intermediate values of all steps share memory too, since their runs follow one another.
  */
 export class GpuState {
   readonly #buffers = new Map<string, GPUBuffer>();
+  /** For intermediate values. */
+  readonly #transient: GPUBuffer[] = [];
   readonly #steps: GpuStep[] = [];
   #newest: GpuStep | undefined;
 
@@ -52,11 +54,14 @@ export class GpuState {
   async compile(traced: Graph, options: Omit<CompileOptions, 'state'>): Promise<GpuReplica> {
     const started = performance.now();
     const plan = planGraph(traced, this.gpu, (name) => name.startsWith(RESIDENT));
-    const given = new Map(Object.keys(this.values).flatMap((name) => {
-      const { buffer } = plan.inputs.get(STATE + name)!;
-      return buffer === SMALL_VALUES ? [] : [[buffer, this.#bufferOf(name, plan.buffers[buffer])] as const];
-    }));
-    const program = await whileDeviceLasts(this.gpu, () => GpuProgram.create(this.gpu, plan, given));
+    const names = new Map(Object.keys(this.values).map((name) => [plan.inputs.get(STATE + name)!.buffer, name])), taken = new Set<GPUBuffer>();
+    names.delete(SMALL_VALUES);
+    const give = (buffer: number, size: number): GPUBuffer | undefined => {
+      const name = names.get(buffer);
+      if (name !== undefined) return this.#bufferOf(name, size);
+      return plan.transient.has(buffer) ? this.#transientOf(size, taken) : undefined;
+    };
+    const program = await whileDeviceLasts(this.gpu, () => GpuProgram.create(this.gpu, plan, give));
     const step: GpuStep = new GpuStep(this.gpu, program, traced, { ...options, state: this.values }, started, (encoder) => this.#bring(encoder, step));
     this.#steps.push(step);
     if (!this.#newest) (this.#newest = step).writeState(0, this.values);
@@ -65,8 +70,22 @@ export class GpuState {
 
   #bufferOf(name: string, size: number): GPUBuffer {
     let buffer = this.#buffers.get(name);
-    if (!buffer) this.#buffers.set(name, (buffer = this.gpu.device.createBuffer({ size, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC })));
+    if (!buffer) this.#buffers.set(name, (buffer = this.gpu.device.createBuffer({ size, usage: BUFFER_USAGE })));
     return buffer;
+  }
+
+  /** The smallest buffer for intermediate values that is large enough and that a step has not taken yet, or a new one. */
+  #transientOf(size: number, taken: Set<GPUBuffer>): GPUBuffer {
+    const free = this.#transient.filter((buffer) => buffer.size >= size && !taken.has(buffer)).sort((a, b) => a.size - b.size);
+    const buffer = free[0] ?? this.gpu.device.createBuffer({ size, usage: BUFFER_USAGE });
+    if (free.length === 0) this.#transient.push(buffer);
+    taken.add(buffer);
+    return buffer;
+  }
+
+  /** Bytes that intermediate values of all steps take. */
+  get transientBytes(): number {
+    return this.#transient.reduce((sum, { size }) => sum + size, 0);
   }
 
   /** Encodes what a step has to have before it runs: the small parts of the state as the step before has left them. */
@@ -93,7 +112,7 @@ export class GpuState {
   /** Gives back the memory of the state and of all its steps. */
   dispose(): void {
     for (const step of this.#steps) step.program.dispose();
-    for (const buffer of this.#buffers.values()) buffer.destroy();
+    for (const buffer of [...this.#buffers.values(), ...this.#transient]) buffer.destroy();
   }
 }
 

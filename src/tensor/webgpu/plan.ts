@@ -20,6 +20,8 @@ export interface Plan {
   kernels: Kernel[];
   /** Sizes in bytes. */
   buffers: number[];
+  /** The buffers that hold nothing from run to run: only intermediate values. Programs that take turns may share them. */
+  transient: ReadonlySet<number>;
   inputs: Map<string, Placement>;
   outputs: Map<string, Placement>;
   /** What is written into buffers once. */
@@ -38,6 +40,8 @@ const aligned = (bytes: number): number => Math.max(256, Math.ceil(bytes / 256) 
 class Arena {
   /** The first is that of small values. */
   readonly sizes: number[] = [0];
+  /** Those that only intermediate values are in. */
+  readonly transient = new Set<number>();
   readonly #free: number[] = [];
 
   /** First element of a place of its own among the small values. */
@@ -59,7 +63,11 @@ class Arena {
       if (best < 0 || this.#fits(this.sizes[buffer], this.sizes[this.#free[best]], wanted)) best = k;
     }
     const smallest = best >= 0 ? this.sizes[this.#free[best]] : 0;
-    if (best < 0 || smallest > 4 * wanted && smallest > 1 << 20) return this.own(bytes);
+    if (best < 0 || smallest > 4 * wanted && smallest > 1 << 20) {
+      const made = this.own(bytes);
+      this.transient.add(made);
+      return made;
+    }
     const [buffer] = this.#free.splice(best, 1);
     this.sizes[buffer] = Math.max(this.sizes[buffer], wanted);
     return buffer;
@@ -169,5 +177,5 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS, isCo
   });
   arena.sizes[SMALL_VALUES] = aligned(arena.sizes[SMALL_VALUES]);
   const results = new Map([...graph.outputs].map(([name, value]) => [name, placementOf(value)]));
-  return { kernels, buffers: arena.sizes, inputs, outputs: results, constants, nodes: graph.nodes.length, intermediateBytes };
+  return { kernels, buffers: arena.sizes, transient: arena.transient, inputs, outputs: results, constants, nodes: graph.nodes.length, intermediateBytes };
 }

@@ -7,6 +7,9 @@ import type { Plan } from './plan.js';
 /** Kernels that are timed with one set of queries. */
 const TIMED_AT_ONCE = 1000;
 
+/** What buffers of a program are for. */
+export const BUFFER_USAGE = 0x80 | 0x08 | 0x04; // STORAGE, COPY_DST, COPY_SRC: GPUBufferUsage is there once Dawn is loaded
+
 /** One dispatch. */
 interface Call { pipeline: GPUComputePipeline; group: GPUBindGroup; workgroups: readonly [number, number, number] }
 
@@ -15,21 +18,25 @@ export class GpuProgram {
   readonly #buffers: GPUBuffer[];
   readonly #calls: Call[];
 
-  private constructor(private readonly gpu: GpuDevice, readonly plan: Plan, buffers: GPUBuffer[], private readonly given: ReadonlyMap<number, GPUBuffer>, calls: Call[], readonly pipelines: number) {
+  private constructor(private readonly gpu: GpuDevice, readonly plan: Plan, buffers: GPUBuffer[], private readonly given: ReadonlySet<GPUBuffer>, calls: Call[], readonly pipelines: number) {
     this.#buffers = buffers;
     this.#calls = calls;
   }
 
   /**
    * Makes buffers and compiles the kernels; equal ones are compiled once.
-   * @param given buffers that are there already, by their number in the plan: the program uses them, and leaves them when it is disposed of
+   * @param give a buffer of a size from elsewhere, by its number in the plan, which the program uses and leaves when it is disposed of
    * @throws when a kernel does not compile, with its text, or memory does not suffice.
    */
-  static async create(gpu: GpuDevice, plan: Plan, given: ReadonlyMap<number, GPUBuffer> = new Map()): Promise<GpuProgram> {
+  static async create(gpu: GpuDevice, plan: Plan, give: (buffer: number, size: number) => GPUBuffer | undefined = () => undefined): Promise<GpuProgram> {
     const { device } = gpu;
     device.pushErrorScope('out-of-memory');
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
-    const buffers = plan.buffers.map((size, k) => given.get(k) ?? device.createBuffer({ size, usage }));
+    const given = new Set<GPUBuffer>();
+    const buffers = plan.buffers.map((size, k) => {
+      const from = give(k, size);
+      if (from) given.add(from);
+      return from ?? device.createBuffer({ size, usage: BUFFER_USAGE });
+    });
     const memory = await device.popErrorScope();
     if (memory) {
       destroyAll(buffers, given);
@@ -157,8 +164,8 @@ export class GpuProgram {
 }
 
 /** Gives buffers back, but for those that were given. */
-function destroyAll(buffers: readonly GPUBuffer[], given: ReadonlyMap<number, GPUBuffer>): void {
-  buffers.forEach((buffer, k) => given.has(k) || buffer.destroy());
+function destroyAll(buffers: readonly GPUBuffer[], given: ReadonlySet<GPUBuffer>): void {
+  for (const buffer of buffers) if (!given.has(buffer)) buffer.destroy();
 }
 
 const pipelinesOf = new WeakMap<GPUDevice, Map<string, Promise<GPUComputePipeline>>>();
