@@ -107,7 +107,7 @@ export function presetRun(of: PresetTraining, stage: PresetStage): ExperimentRun
     label: {
       artefact: isLast && evaluated === undefined ? [preset.dataset === 'voc' ? 'cvpr-table-2' : 'cvpr-table-3'] : [], method, bits, model: `${model.family}${name.endsWith('-r101') ? '-r101' : ''}`, scale, dataset: data.name,
       tau: distillation?.tau ?? null, lambda: distillation?.lambda ?? null, quantized: quantizedWords(bits, groups, 'paper', startsFrom ?? undefined), scope: 'detector',
-      ...(isQuantized ? { groups: [...groups], quantizer, preset: 'paper' as const, alignment: alignment && [...alignment.places], distillation: distillation && { ...distillation }, teacher: distillation ? teacher!.id : null, studentStart: 'fresh' as const } : {}),
+      ...(isQuantized ? { groups: [...groups], quantizer, preset: 'paper' as const, alignment: alignment && [...alignment.places], distillation: distillation && { ...distillation }, teacher: distillation ? teacher!.id : null, studentStart: from?.model ? 'own' as const : 'fresh' as const } : {}),
     },
     protocol: {
       model, startsFrom, trainedGroups: before?.groups ?? [], groups, quantizer, weightStart: 'LSQ', preset: 'paper', alignment, distillation, scope: 'detector',

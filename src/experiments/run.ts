@@ -216,7 +216,7 @@ function distillationRatioOf(folder: string): Pick<RunSummary, 'distillationRati
 /** The evaluations in a run's log. */
 function evaluationsOf(folder: string): Evaluation[] {
   return readMetrics(folder).filter(({ kind }) => kind === 'evaluation').map((line) => {
-    const { split, step, epoch, ap, ap50, ap75 } = line;
-    return evaluationSchema.parse({ split, step, epoch, ap, ap50, ap75 });
+    const known = Object.keys(evaluationSchema.shape);
+    return evaluationSchema.parse(Object.fromEntries(Object.entries(line).filter(([key]) => known.includes(key))));
   });
 }

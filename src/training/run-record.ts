@@ -13,6 +13,10 @@ export const evaluationSchema = z
     ap: fraction,
     ap50: fraction,
     ap75: fraction,
+    /** Of objects up to 32 x 32 pixels, up to 96 x 96, and larger: for runs on VOC and COCO. */
+    apSmall: fraction.optional(),
+    apMedium: fraction.optional(),
+    apLarge: fraction.optional(),
   })
   .strict();
 
