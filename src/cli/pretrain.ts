@@ -61,7 +61,7 @@ export function pretrainCommand(program: Command): void {
     .option('--evaluate-on <folder:split>', 'evaluate on another folder')
     .option('--ground-truth <file>', "classes of flat validation images: LOC_val_solution.csv or the development kit's folder (default: the kit beside them)")
     .option('--evaluate-images <number>', 'evaluate on the first images only')
-    .option('--micro-batch <images>', 'images that are computed at once (default: 64, or a whole batch)')
+    .option('--micro-batch <images>', 'images that are computed at once, a divisor of the batch size (default: the largest up to 64)')
     .addOption(new Option('--on-broken <choice>', 'what a broken image does').choices(['stop', 'skip']).default('stop'))
     .option('--workers <number>', 'threads that decode images (default: one for each core)')
     .option('--set <key=value...>', 'change a training setting, e.g. --set steps=500')
@@ -70,6 +70,13 @@ export function pretrainCommand(program: Command): void {
     .option('--export <file>', 'write the backbone as safetensors')
     .option('--fresh', 'train again what is there already')
     .action(pretrain);
+}
+
+/** The largest divisor up to a limit. */
+function largestDivisor(n: number, most: number): number {
+  let divisor = Math.min(n, most);
+  while (n % divisor !== 0) divisor--;
+  return divisor;
 }
 
 function wholeNumber(option: string, text: string, low: number): number {
@@ -107,7 +114,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   const schedule = scale === 'paper' ? { ...PAPER, steps: EPOCHS * perEpoch, evaluationInterval: perEpoch, checkpointInterval: perEpoch } : {};
   const training = resolveSettings(scale, { ...schedule, ...changes }, '--set');
   const run = pretrainingRun({
-    name: scale === 'paper' ? name : `backbone-${scale}`, backbone, bits: precision, scale, data: { train, test }, from, training, microBatch: optional('--micro-batch', options.microBatch, 1) ?? Math.min(64, training.batchSize),
+    name: scale === 'paper' ? name : `backbone-${scale}`, backbone, bits: precision, scale, data: { train, test }, from, training, microBatch: optional('--micro-batch', options.microBatch, 1) ?? largestDivisor(training.batchSize, 64),
     transforms: scale === 'paper' ? IMAGENET_TRANSFORMS : classificationTransforms(detrSettings[scale].imageSize), broken: { onBroken, told: (reason) => void process.stderr.write(`left out: ${reason}\n`) },
     workers: optional('--workers', options.workers, 0), threads: availableParallelism(), evaluated: optional('--evaluate-images', options.evaluateImages, 1),
   });
@@ -131,10 +138,10 @@ async function pretrain(options: PretrainOptions): Promise<void> {
 }
 
 /** The command line as the record holds it. */
-function commandLine({ backbone, scale, bits, from, trainOn, evaluateOn, groundTruth, evaluateImages, microBatch, set, seed }: PretrainOptions): string {
+function commandLine({ backbone, scale, bits, from, trainOn, evaluateOn, groundTruth, evaluateImages, microBatch, onBroken, data, set, seed }: PretrainOptions): string {
   const given: [string, string | undefined][] = [
     ['--scale', scale === 'paper' ? undefined : scale], ['--from', from], ['--train-on', trainOn], ['--evaluate-on', evaluateOn], ['--ground-truth', groundTruth], ['--evaluate-images', evaluateImages],
-    ['--micro-batch', microBatch], ['--set', set?.join(' ')], ['--seed', seed],
+    ['--micro-batch', microBatch], ['--on-broken', onBroken === 'stop' ? undefined : onBroken], ['--data', data], ['--set', set?.join(' ')], ['--seed', seed],
   ];
   return [`npx qdetr pretrain --backbone ${backbone} --bits ${bits}`, ...given.flatMap(([option, value]) => (value === undefined ? [] : [`${option} ${value}`]))].join(' ');
 }

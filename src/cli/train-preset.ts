@@ -51,7 +51,7 @@ function wholeNumber(option: string, text: string, low: number): number {
 /** All presets: what each trains. */
 export function presetList(): string {
   const width = Math.max(...[...presets.keys()].map((name) => name.length));
-  const line = ({ name, method, bits, epochs, dropAfter, teacher }: Preset): string => `  ${name.padEnd(width)}  ${bits.padEnd(8)}  ${String(epochs).padStart(3)} epochs${bits === formatPrecision(REAL) ? '    ' : ' x 2'}, x0.1 after ${dropAfter}  ${method}${teacher ? `, taught by ${teacher}` : ''}`;
+  const line = ({ name, method, bits, epochs, dropAfter, teacher }: Preset): string => `  ${name.padEnd(width)}  ${bits.padEnd(8)}  ${String(epochs).padStart(3)} epochs${bits === formatPrecision(REAL) ? ',    ' : ' x 2,'} x0.1 after ${dropAfter}  ${method}${name.endsWith('-r101') ? ', a teacher' : ''}${teacher ? `, taught by ${teacher}` : ''}`;
   return [...presets.values()].map(line).join('\n');
 }
 
@@ -104,7 +104,7 @@ export async function trainPreset(options: PresetOptions): Promise<void> {
 async function overview(of: PresetTraining): Promise<string> {
   const { preset, model, training, data, teacher, microBatch, stepsPerEpoch, canvases, scale, isFrozen, from } = of;
   const stages = stagesOfPreset(preset).length, isQuantized = stages > 1, canvas = commonCanvas(of), engine = await chooseEngine();
-  const needs = (at: typeof canvas): ImageNeeds => imageTrainingNeeds({ model, isQuantized, teacher: (preset.distillation && teacher?.model) || null, settings: training, microBatch, canvas: at, objects: paddedObjects(data.train), isFrozen });
+  const needs = (at: typeof canvas): ImageNeeds => imageTrainingNeeds({ model, isQuantized, teacher: (preset.distillation && teacher?.model) || null, settings: training, microBatch, canvas: at, objects: Math.min(paddedObjects(data.train), model.queries), isFrozen });
   const largest = canvases.training.reduce((a, b) => (b.height * b.width > a.height * a.width ? b : a));
   const { operations } = needs(canvas), { bytes } = needs(largest), rate = await measuredRate(model, canvas, of.threads);
   const images = stages * training.steps * training.batchSize, seconds = (images * operations) / rate;
@@ -113,7 +113,7 @@ async function overview(of: PresetTraining): Promise<string> {
     ['model', `${familyTitles[model.family]}${scale === 'paper' ? (preset.name.endsWith('-r101') ? '-R101' : '-R50') : `, scale ${scale} in the place of full size`}, ${parameterCount(model).toLocaleString('en')} parameters, ${model.classes} classes`],
     ['start', fittingWeights(model, from).note],
     ...(preset.distillation && teacher ? [['teacher', teacher.origin] as [string, string]] : []),
-    ['trained on', `${data.train.name}: ${data.train.length.toLocaleString('en')} images`],
+    ['trained on', `${data.train.name}: ${data.train.length.toLocaleString('en')} images${data.train.objectsPerImage > model.queries ? `; of an image's objects (up to ${data.train.objectsPerImage}) the first ${model.queries}, as many as the model has queries` : ''}`],
     ['evaluated on', `${data.test.name}: ${(of.evaluated ?? data.test.length).toLocaleString('en')} images, every ${training.evaluationInterval.toLocaleString('en')} steps`],
     ['schedule', `${stages > 1 ? `${stages} stages of ` : ''}${training.steps.toLocaleString('en')} steps (${(training.steps / stepsPerEpoch).toFixed(1)} epochs) of ${training.batchSize} images, ${training.batchSize / microBatch} x ${microBatch} at a time; learning rate ${training.learningRate}, backbone ${training.learningRate * training.backboneFactor}`],
     ['memory', `about ${bytesText(bytes)} at the largest canvas, ${largest.width} x ${largest.height}; ${canvases.training.length} canvases`],
@@ -125,17 +125,18 @@ async function overview(of: PresetTraining): Promise<string> {
 /** `3.2 days`, `5.1 hours`, `12 minutes`, `40 seconds`. */
 function durationText(seconds: number): string {
   const [unit, length] = ([['days', 86_400], ['hours', 3600], ['minutes', 60]] as const).find(([, least]) => seconds >= 2 * least) ?? ['seconds', 1];
-  return `${length > 60 ? (seconds / length).toFixed(1) : Math.max(1, Math.round(seconds / length))} ${unit}`;
+  const count = length > 60 ? (seconds / length).toFixed(1) : String(Math.max(1, Math.round(seconds / length)));
+  return `${count} ${count === '1' ? unit.slice(0, -1) : unit}`;
 }
 
 /** `3.4 GiB`, `56 MiB`. */
 const bytesText = (bytes: number): string => (bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`);
 
 /** The command line as the record holds it: what determines the run, and where it is. */
-function commandLine({ preset, scale, trainOn, evaluateOn, evaluateImages, from, teacher, microBatch, set, seed }: PresetOptions): string {
+function commandLine({ preset, scale, trainOn, evaluateOn, evaluateImages, from, teacher, microBatch, canvasSides, onBroken, data, set, seed }: PresetOptions): string {
   const given: [string, string | undefined][] = [
     ['--scale', scale === 'paper' ? undefined : scale], ['--train-on', trainOn?.join(' ')], ['--evaluate-on', evaluateOn], ['--evaluate-images', evaluateImages], ['--from', from], ['--teacher', teacher],
-    ['--micro-batch', microBatch], ['--set', set?.join(' ')], ['--seed', seed],
+    ['--micro-batch', microBatch], ['--canvas-sides', canvasSides === '3' ? undefined : canvasSides], ['--on-broken', onBroken === 'stop' ? undefined : onBroken], ['--data', data], ['--set', set?.join(' ')], ['--seed', seed],
   ];
   return [`npx qdetr train --preset ${preset}`, ...given.flatMap(([option, value]) => (value === undefined ? [] : [`${option} ${value}`]))].join(' ');
 }

@@ -79,7 +79,10 @@ export function decodePool(threads: number): DecodePool {
     }),
     close: async () => {
       stop(new DecodingEnded('the threads that decode images have ended: open the data set again'));
-      await Promise.all(workers.map(({ worker }) => worker.terminate()));
+      await Promise.all(workers.map(({ worker }) => {
+        worker.ref(); // or the process might end before the thread has
+        return worker.terminate();
+      }));
     },
   };
 }

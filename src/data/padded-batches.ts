@@ -21,6 +21,8 @@ export interface PaddedBatchSettings {
   canvases: readonly Canvas[];
   /** Threads that decode; default: one a processor. 0: none beside this one. */
   workers?: number;
+  /** Most objects of an image that a model can learn: its queries. Of an image with more of them the first ones are taken. */
+  mostObjects?: number;
   /** Batches that are made ahead of the one that was asked for; default 2. */
   prefetch?: number;
   /** Images that can't be decoded or have another size than annotated; default `stop`. */
@@ -105,10 +107,10 @@ export function evaluationBatches({ dataset, batchSize, transforms, count = data
 }
 
 /** What both kinds of batches need: threads, a record of what is broken, batches made ahead. */
-function prepared({ dataset, transforms, canvases, workers = availableParallelism(), prefetch = 2, onBroken = 'stop', told }: PaddedBatchSettings) {
+function prepared({ dataset, transforms, canvases, workers = availableParallelism(), prefetch = 2, onBroken = 'stop', told, mostObjects = Infinity }: PaddedBatchSettings) {
   checkTransforms(transforms);
   checkCanvases(canvases, transforms);
-  const broken = brokenItems(onBroken, told), knownBroken = new Set<number>(), pool = decodePool(workers), objects = paddedObjects(dataset);
+  const broken = brokenItems(onBroken, told), knownBroken = new Set<number>(), pool = decodePool(workers), objects = Math.min(paddedObjects(dataset), mostObjects);
   /** An image after its plan; undefined where it is broken and skipped. */
   const decoded = async (index: number, plan: TransformPlan): Promise<DecodedImage | undefined> => {
     if (knownBroken.has(index)) return undefined;

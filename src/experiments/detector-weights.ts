@@ -50,7 +50,7 @@ export function fittingWeights(model: DetectorSettings, weights: NamedWeights | 
   const strange = Object.keys(given).find((name) => !Object.hasOwn(own, name) && !isQuantizerParameter(name) && !isAlignmentParameter(name) && !name.startsWith('fc.'));
   if (strange !== undefined) throw new UserError(`${weights.origin} does not fit: this model has no '${strange}': give weights of this model, or of its backbone`);
   const hasNewHead = !isBackbone && names.some((name) => isHead(name) && !taken.has(name));
-  const notes = [...(isBackbone ? ['the backbone; the transformer starts from random weights'] : []), ...(hasNewHead ? ['the class head is new, for other classes'] : [])];
+  const notes = [...(Object.keys(given).some(isQuantizerParameter) ? ['quantizers are left out, and calibrated anew'] : []), ...(isBackbone ? ['the backbone; the transformer starts from random weights'] : []), ...(hasNewHead ? ['the class head is new, for other classes'] : [])];
   return { taken, note: `${weights.origin}: ${taken.size} of ${names.length} parameters${notes.length > 0 ? ` (${notes.join('; ')})` : ''}` };
 }
 

@@ -74,9 +74,9 @@ function ofFile(file: string, model: string | undefined): Found {
 function ofRun(id: string, root: string | undefined): Found {
   const { origin, parameters, model } = readNamedWeights(id, { option: '--weights', words: 'a file of weights' }, root);
   if (typeof model !== 'object' || model === null || !('modelWidth' in model)) throw new UserError(`--weights ${id}: ${origin} is no detector's: name the run of one`);
-  const { bits, preset, groups } = readRun(runFolder(id, root))!.settings;
+  const { bits, preset, groups, classes } = readRun(runFolder(id, root))!.settings;
   return {
-    origin, parameters, settings: checkDetectorSettings(model as DetectorSettings), ...(typeof bits === 'string' && { bits }),
+    origin, parameters, settings: checkDetectorSettings(model as DetectorSettings), ...(typeof bits === 'string' && { bits }), ...(Array.isArray(classes) && { classNames: classes.map(String) }),
     ...(POLICY_PRESETS.includes(preset as PolicyPreset) && { preset: preset as PolicyPreset }),
     ...(Array.isArray(groups) && { groups: MODULE_GROUPS.filter((group) => groups.includes(group)) }),
   };

@@ -5,16 +5,18 @@ import { decodeAndTransform, type DecodedImage } from '../data/decode-image.js';
 import type { ImageDataset } from '../data/image-dataset.js';
 import { DETR_EVALUATION, DETR_TRAINING, evaluationPlan, scaledTransforms, type TransformSettings } from '../data/transforms.js';
 import { UserError } from '../errors.js';
+import { checkTeacher } from '../distillation/teacher.js';
 import { realValued, type Quantization } from '../models/forward.js';
 import { MODULE_GROUPS, quantizationPolicy, type ModuleGroup } from '../models/quantization-policy.js';
 import { modelOf, teacherModelOf, withRprelu, type DetectorSettings, type ModelScale } from '../models/settings.js';
 import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js';
 import { RandomStream } from '../tensor/random.js';
 import type { ParameterValues } from '../tensor/parameters.js';
+import { isQuantizerParameter } from '../quantizer/scales.js';
 import { createImageEvaluator } from '../training/evaluate-images.js';
 import { imageDetectionTask } from '../training/image-detection-task.js';
 import { isBuffer, isFrozenInDetr } from '../training/parameter-groups.js';
-import { PRESETS, resolveSettings, type TrainingSettings } from '../training/settings.js';
+import { resolveSettings, type TrainingSettings } from '../training/settings.js';
 import type { ShapedTrainingTask } from '../training/train.js';
 import { compiledCalibrationPass, observedDetector, type CalibrationImages } from './compiled-calibration.js';
 import { quantizedWords } from './detector-run.js';
@@ -66,22 +68,24 @@ const EVALUATED_EPOCHS = 10;
  * @throws UserError for settings that do not go together
  */
 export function presetTraining(preset: Preset, choice: PresetChoice): PresetTraining {
-  const { scale, data, from, changes, microBatch } = choice, classes = data.train.classes.length;
+  const { scale, data, from, changes, microBatch, teacher } = choice, classes = data.train.classes.length;
   const full = preset.model(classes), isTeacher = preset.name.endsWith('-r101'), isQuantized = preset.bits !== formatPrecision(REAL);
   const small = (of: ModelScale): DetectorSettings => ({ ...(isTeacher ? teacherModelOf(of, full.family) : modelOf(of, full.family)), classes });
   const model = scale === 'paper' ? full : isQuantized ? withRprelu(small(scale)) : small(scale);
-  const batchSize = Number(changes.batchSize ?? PRESETS[scale].batchSize), perEpoch = Math.floor(data.train.length / batchSize);
+  const { batchSize } = resolveSettings(scale, changes, '--set'), perEpoch = Math.floor(data.train.length / batchSize);
   if (perEpoch < 1) throw new UserError(`${data.train.name} has ${data.train.length} images, fewer than a step's ${batchSize}: give more images, or --set batchSize=${data.train.length}`);
   const { epochs, dropAfter } = preset;
   const schedule = scale === 'paper' ? { steps: epochs * perEpoch, dropAt: dropAfter / epochs, evaluationInterval: Math.min(EVALUATED_EPOCHS, epochs) * perEpoch, checkpointInterval: perEpoch } : {};
   const training = resolveSettings(scale, { ...schedule, ...changes }, '--set');
   if (!Number.isInteger(microBatch) || microBatch < 1 || training.batchSize % microBatch !== 0) throw new UserError(`--micro-batch ${microBatch}: should be a divisor of batchSize, ${training.batchSize}`);
   if (training.jitter) throw new UserError(`--set jitter=${training.jitter}: the transforms of DETR have no colour jitter: leave it out`);
-  if (preset.distillation && !choice.teacher) throw new UserError(`--preset ${preset.name} learns from a teacher: give its weights with --teacher; npx qdetr train --preset ${preset.teacher} trains one`);
+  if (!preset.distillation && teacher) throw new UserError(`--teacher has no meaning with --preset ${preset.name}, which learns from none: leave it out`);
+  if (preset.distillation && teacher) checkTeacher(model, teacherModel(teacher), preset.distillation);
+  if (preset.distillation && !teacher) throw new UserError(`--preset ${preset.name} learns from a teacher: give its weights with --teacher; npx qdetr train --preset ${preset.teacher} trains one`);
   const factor = scale === 'paper' ? 1 : model.imageSize / DETR_EVALUATION.sizes[0];
   const transforms = { training: scaledTransforms(DETR_TRAINING, factor), evaluation: scaledTransforms(DETR_EVALUATION, factor) };
   return {
-    ...choice, preset, model, training, stepsPerEpoch: perEpoch, transforms,
+    ...choice, evaluated: choice.evaluated !== undefined && choice.evaluated < data.test.length ? choice.evaluated : undefined, preset, model, training, stepsPerEpoch: perEpoch, transforms,
     canvases: { training: canvasGrid(transforms.training, choice.canvasSides), evaluation: canvasGrid(transforms.evaluation, choice.canvasSides) },
     isFrozen: from ? isFrozenInDetr : isBuffer,
   };
@@ -96,6 +100,9 @@ export interface PresetStage {
 /** The stages of a preset, in order: of a real-valued model one; of a quantized one the backbone alone, then everything (PAPER.md 2.6, decision A20). */
 export const stagesOfPreset = ({ bits }: Preset): readonly (readonly ModuleGroup[])[] => (bits === formatPrecision(REAL) ? [[]] : [['backbone'], MODULE_GROUPS]);
 
+/** Whether a training is the paper's own, so that its numbers may stand in the paper's tables: schedule, all images, a pretrained start. */
+const isThePapers = ({ evaluated, broken, changes, from }: PresetTraining): boolean => evaluated === undefined && broken.onBroken !== 'skip' && Object.keys(changes).every((key) => key === 'seed') && from !== undefined;
+
 /** One stage's run. */
 export function presetRun(of: PresetTraining, stage: PresetStage): ExperimentRun {
   const { preset, model, training, data, from, teacher, scale, transforms, canvases, microBatch, evaluated, broken } = of, { groups, before } = stage;
@@ -105,12 +112,12 @@ export function presetRun(of: PresetTraining, stage: PresetStage): ExperimentRun
   return {
     experiment: `preset/${name}${isLast ? '' : '/stage-1'}`, training,
     label: {
-      artefact: isLast && evaluated === undefined ? [preset.dataset === 'voc' ? 'cvpr-table-2' : 'cvpr-table-3'] : [], method, bits, model: `${model.family}${name.endsWith('-r101') ? '-r101' : ''}`, scale, dataset: data.name,
+      artefact: isLast && isThePapers(of) ? [preset.dataset === 'voc' ? 'cvpr-table-2' : 'cvpr-table-3'] : [], method, bits, model: `${model.family}${name.endsWith('-r101') ? '-r101' : ''}`, scale, dataset: data.name,
       tau: distillation?.tau ?? null, lambda: distillation?.lambda ?? null, quantized: quantizedWords(bits, groups, 'paper', startsFrom ?? undefined), scope: 'detector',
       ...(isQuantized ? { groups: [...groups], quantizer, preset: 'paper' as const, alignment: alignment && [...alignment.places], distillation: distillation && { ...distillation }, teacher: distillation ? teacher!.id : null, studentStart: from?.model ? 'own' as const : 'fresh' as const } : {}),
     },
     protocol: {
-      model, startsFrom, trainedGroups: before?.groups ?? [], groups, quantizer, weightStart: 'LSQ', preset: 'paper', alignment, distillation, scope: 'detector',
+      model, classes: data.train.classes, startsFrom, trainedGroups: before?.groups ?? [], groups, quantizer, weightStart: 'LSQ', preset: 'paper', alignment, distillation, scope: 'detector',
       teacher: distillation ? teacher!.id : null, teacherModel: distillation ? teacher!.model ?? null : null, transforms, canvases, microBatch, frozen: from ? 'as DETR' : 'buffers', onBroken: broken.onBroken ?? 'stop', evaluated: evaluated ?? data.test.length,
     },
     dataHashes: [data.train.dataHash, data.test.dataHash],
@@ -123,7 +130,7 @@ export const stageQuantization = ({ bits }: Preset, groups: readonly ModuleGroup
 
 async function presetTask(of: PresetTraining, { groups, before }: PresetStage): Promise<ShapedTrainingTask> {
   const { preset, model, training, data, from, teacher, transforms, canvases, microBatch, stepsPerEpoch, broken, workers, threads, evaluated, isFrozen } = of;
-  const quantization = stageQuantization(preset, groups), loading = { workers, ...broken };
+  const quantization = stageQuantization(preset, groups), loading = { workers, mostObjects: model.queries, ...broken };
   const batches = paddedBatches({ dataset: data.train, batchSize: microBatch, transforms: transforms.training, canvases: canvases.training, seed: training.seed, prefetch: 2 * (training.batchSize / microBatch), ...loading });
   const testBatches = evaluationBatches({ dataset: data.test, batchSize: microBatch, transforms: transforms.evaluation, canvases: canvases.evaluation, count: evaluated, ...loading });
   const evaluator = createImageEvaluator(model, quantization, threads);
@@ -147,7 +154,8 @@ async function presetTask(of: PresetTraining, { groups, before }: PresetStage): 
   });
 }
 
-function teacherModel({ model, origin }: NamedWeights): DetectorSettings {
+function teacherModel({ model, origin, parameters }: NamedWeights): DetectorSettings {
+  if (Object.keys(parameters).some(isQuantizerParameter)) throw new UserError(`--teacher: ${origin} is quantized, and a teacher is real-valued (decision A25): give the weights of a real-valued detector`);
   if (!model) throw new UserError(`--teacher: ${origin} holds a backbone alone: give the weights of a whole detector`);
   return model;
 }

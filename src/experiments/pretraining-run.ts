@@ -92,8 +92,11 @@ async function pretrainingTask({ backbone, bits, data, from, training, microBatc
     start: async () => {
       const weights = classifierStart(backbone, classes, training.seed, from);
       if (!isQuantized) return weights;
-      const { observe, quantizerParameters } = createCalibration(), { pixels, labels } = await batches.batch(0);
-      const size = transforms.side ** 2 * 3, images = Array.from({ length: Math.min(CALIBRATION_IMAGES, labels.length) }, (_, i) => pixels.subarray(i * size, (i + 1) * size));
+      const { observe, quantizerParameters } = createCalibration(), size = transforms.side ** 2 * 3, images: Uint8Array[] = [];
+      for (let n = 0; images.length < CALIBRATION_IMAGES && n < batches.length; n++) {
+        const { pixels } = await batches.batch(n);
+        for (let at = 0; at < pixels.length && images.length < CALIBRATION_IMAGES; at += size) images.push(pixels.subarray(at, at + size));
+      }
       await compiledCalibrationPass(observed, { height: transforms.side, width: transforms.side, pixels: images }, threads)(weights, realValued, observe);
       return { ...quantizerParameters(quantization, 'LSQ+'), ...weights };
     },

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
@@ -99,6 +99,33 @@ for (const [args, message] of [
     t.deepEqual([code, stdout, stderr], [1, '', `${message}\n`]);
   });
 }
+
+test.serial('other classes, a quantized teacher, a teacher that nothing learns from: refused', async (t) => {
+  const told = async (...args: string[]): Promise<string> => {
+    const { code, stderr } = await qdetr(args);
+    t.is(code, 1, stderr);
+    return stderr.trim();
+  };
+  const other = at('other', 'annotations', 'instances_val.json'), coco = JSON.parse(readFileSync(at('coco', 'annotations', 'instances_val.json'), 'utf8')) as { categories: { name: string }[] };
+  mkdirSync(path.dirname(other), { recursive: true });
+  writeFileSync(other, JSON.stringify({ ...coco, categories: coco.categories.map((category, i) => ({ ...category, name: coco.categories[(i + 7) % 20].name })) }));
+  symlinkSync(at('coco', 'val'), at('other', 'val'));
+  t.regex(await told('evaluate', '--weights', 'data-manifests/weights/minivoc-minutes.safetensors', '--on', `${at('other')}:val`), /calls class 0 'aeroplane', and other-val 'cat': give a detector of the same classes$/);
+  const on = [...SMALL, '--train-on', `${at('voc')}:val`, '--evaluate-on', `${at('voc')}:val`, '--runs', at('never')];
+  t.regex(await told('train', '--preset', 'voc-q-detr-r50-2bit', '--teacher', at('student.safetensors'), ...on), /is quantized, and a teacher is real-valued \(decision A25\)/);
+  t.regex(await told('train', '--preset', 'voc-detr-r50', '--teacher', at('teacher.safetensors'), ...on), /--teacher has no meaning with --preset voc-detr-r50, which learns from none: leave it out$/);
+  t.regex(await told('train', '--preset', 'voc-q-detr-r50-2bit', '--teacher', 'data-manifests/weights/minivoc-minutes.safetensors', ...on, '--dry-run'), /the teacher has modelWidth 64|modelWidth 64 where the student has 32/);
+});
+
+test.serial('images with more objects than the model has queries: as many are learned, and it is said', async (t) => {
+  const file = readdirSync(at('voc', 'Annotations'))[0], xml = readFileSync(at('voc', 'Annotations', file), 'utf8');
+  t.teardown(() => writeFileSync(at('voc', 'Annotations', file), xml));
+  const object = '<object><name>cat</name><difficult>0</difficult><bndbox><xmin>2</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>';
+  writeFileSync(at('voc', 'Annotations', file), xml.replace('</annotation>', `${object.repeat(15)}</annotation>`));
+  const { code, stdout, stderr } = await train('voc-detr-r50', `${at('voc')}:val`, 'crowded');
+  t.is(code, 0, stderr);
+  t.regex(stdout, /of an image's objects \(up to 1[5-9]|of an image's objects \(up to 2\d\) the first 10, as many as the model has queries/);
+});
 
 test.serial('what does not fit is told before anything is trained', async (t) => {
   const told = async (more: readonly string[], preset = 'voc-detr-r50'): Promise<string> => {

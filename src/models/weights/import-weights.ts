@@ -153,10 +153,11 @@ function joined(parts: readonly Float32Array[]): Float32Array {
 }
 
 /** Writes imported weights as this project's safetensors, with notes of their model and classes. @throws UserError when it can't be written */
-export function writeImported(file: string, { model, parameters, form, classNames }: ImportedWeights): void {
+export function writeImported(file: string, { model, parameters, form, classNames, bits }: ImportedWeights): void {
   writeParameters(file, parameters, {
     source: form,
     ...(model.kind === 'detector' && { [SETTINGS_NOTE]: JSON.stringify(model.settings) }),
     ...(classNames && { [CLASSES_NOTE]: JSON.stringify(classNames) }),
+    ...(bits !== undefined && { bits }),
   });
 }

@@ -40,7 +40,7 @@ export class GpuProgram {
     const memory = await device.popErrorScope();
     if (memory) {
       destroyAll(buffers, given);
-      throw new UserError(`the GPU's memory does not suffice for the ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB of a step (${memory.message.split('\n')[0]}): take fewer images a step (--set batchSize=…), fewer seeds as one (--together 1) or one process (--processes 1)`);
+      throw new UserError(`the GPU's memory does not suffice for the ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB of a step (${memory.message.split('\n')[0]}): take fewer images a step (--set batchSize=…), fewer at once (--micro-batch 1 of a preset), fewer seeds as one (--together 1) or one process (--processes 1)`);
     }
     const pipelines = compiledBy(device), programs = new Set<string>();
     const pipelineOf = (code: string): Promise<GPUComputePipeline> => {
