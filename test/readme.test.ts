@@ -68,6 +68,8 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   'npx qdetr notebooks --smoke notebooks/01-quantizer.ipynb': { file: 'test/notebooks/committed.test.ts', holds: /executeNotebook\(file, \{ smoke: true \}\)/ },
   'npm run bench': { file: 'test/bench/run.test.ts', holds: /test\/bench\/run\.ts/ },
   'npm run bench -- --memory': { why: 'it takes minutes', needs: ['test/bench/run.ts'] },
+  'npm run bench -- --predict': { why: 'it takes minutes, and PyTorch', needs: ['test/bench/predict.ts', 'test/bench/predict.py'] },
+  'npm run bench -- --decoding': { why: 'it takes minutes, and Python', needs: ['test/bench/decoding.ts', 'test/bench/decoding.py'] },
   'npm run bench -- --agreement': { why: 'it takes minutes on a graphics card', needs: ['test/bench/agreement.ts', 'test/bench/agreement-report.ts', 'test/bench/agreement.test.ts'] },
   'npm run bench -- --gpu': { why: 'it needs a graphics card', needs: ['test/bench/gpu.ts', 'test/bench/gpu-child.ts', 'test/bench/gpu_workloads.py'] },
   'git checkout figures': { why: 'it would undo what the tests run in', needs: ['figures/table-2.2.md'] },
