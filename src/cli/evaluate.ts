@@ -11,6 +11,7 @@ import { openImageFolder } from '../experiments/image-data.js';
 import { predictionModel } from '../experiments/prediction-model.js';
 import { writeFileAtomic } from '../files.js';
 import { parseBitsOption } from './bits-option.js';
+import { optionalWholeNumber, wholeNumberOption } from './whole-number-option.js';
 
 /** What `qdetr evaluate` evaluates (COCO files) and how it prints. */
 export interface EvaluateOptions {
@@ -58,19 +59,13 @@ export function evaluateCommand(program: Command): void {
     });
 }
 
-function wholeNumber(option: string, text: string, low: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < low) throw new UserError(`${option} ${text}: should be a whole number of at least ${low}`);
-  return value;
-}
-
 /** Detects on a folder, and prints what a report of its files would. */
 async function evaluateDetector({ weights, on, bits, images, batch, out, onBroken, workers, runs, json, voc }: EvaluateCommandOptions & { weights: string; on: string }): Promise<void> {
   const say = (text: string): void => void (json || process.stderr.write(text));
   const broken = { onBroken, told: (reason: string) => void process.stderr.write(`left out: ${reason}\n`) };
   const detector = predictionModel(weights, { precision: bits === undefined ? undefined : parseBitsOption(bits), root: runs }), dataset = openImageFolder(on, '--on', broken);
   const { detections: found, truth } = await evaluateFolder({
-    detector, dataset, broken, images: images === undefined ? undefined : wholeNumber('--images', images, 1), batchSize: wholeNumber('--batch', batch, 1), workers: workers === undefined ? undefined : wholeNumber('--workers', workers, 0),
+    detector, dataset, broken, images: optionalWholeNumber('--images', images), batchSize: wholeNumberOption('--batch', batch), workers: optionalWholeNumber('--workers', workers, 0),
     told: (done, total) => say(process.stderr.isTTY ? `\r${done} of ${total} batches${done === total ? '\n' : ''}` : done % 100 === 0 || done === total ? `${done} of ${total} batches\n` : ''),
   });
   if (out !== undefined) writeFileAtomic(out, `${JSON.stringify(cocoResults(found))}\n`);

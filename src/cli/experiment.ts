@@ -19,6 +19,7 @@ import { parseDistillation } from '../distillation/settings.js';
 import { parseBitsOption } from './bits-option.js';
 import { counted, performGrid, sharingText, type GridSharing } from './perform-grid.js';
 import { formatDuration } from './progress.js';
+import { wholeNumberOption } from './whole-number-option.js';
 
 interface ExperimentCommandOptions {
   scale: ModelScale;
@@ -88,8 +89,8 @@ async function performExperiment(experiment: Experiment, options: ExperimentComm
 async function sharingOf({ processes, together, seeds }: ExperimentCommandOptions): Promise<GridSharing> {
   const hasGpu = (await chooseEngine()).gpu !== undefined;
   return {
-    processes: processes === undefined ? (hasGpu ? 2 : availableParallelism()) : wholeNumber('--processes', processes),
-    together: Math.min(wholeNumber('--seeds', seeds), together === undefined ? (hasGpu ? MOST_TOGETHER : 1) : wholeNumber('--together', together)),
+    processes: processes === undefined ? (hasGpu ? 2 : availableParallelism()) : wholeNumberOption('--processes', processes),
+    together: Math.min(wholeNumberOption('--seeds', seeds), together === undefined ? (hasGpu ? MOST_TOGETHER : 1) : wholeNumberOption('--together', together)),
   };
 }
 
@@ -103,7 +104,7 @@ function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope,
   for (const text of bits ?? []) {
     if (Object.values(parseBitsOption(text, true)).includes(32)) throw new UserError(`--bits ${text}: quantized cells have 2 to 8 bits everywhere; the real-valued cell is there anyway`);
   }
-  const count = wholeNumber('--seeds', seeds);
+  const count = wholeNumberOption('--seeds', seeds);
   const wanted = { scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, policy, changes };
   const all = variedCells(experiment, wanted, { distillation: parseDistillation(distillation ?? []), teacher });
   stageSettings(all[0].cell);
@@ -112,12 +113,6 @@ function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope,
   const chosen = only ? cellsNamed(all, only) : all;
   if (chosen.length === 0) throw new UserError(`--only ${only?.join(' ')}: no cell of ${experiment.name} has this in its name, such as '${cellName(all[0].cell)}': --dry-run prints all names`);
   return chosen.map(({ cell }) => cell);
-}
-
-function wholeNumber(option: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new UserError(`${option} ${text}: should be a whole number of at least 1`);
-  return value;
 }
 
 /** The command line without what is of this machine: processes, folders of figures. */

@@ -11,6 +11,7 @@ import { H100, planCost, type PlanCost } from '../tensor/webgpu/plan-cost.js';
 import { LEAST_LIMITS } from '../tensor/webgpu/plan.js';
 import { SCALES, type TrainingSettings } from '../training/settings.js';
 import { parseBitsOption } from './bits-option.js';
+import { optionalWholeNumber } from './whole-number-option.js';
 
 interface PlanCommandOptions {
   scale: TrainingSettings['scale'];
@@ -39,16 +40,10 @@ export function planCommand(program: Command): void {
       const precision = parseBitsOption(bits);
       if (isDistilled && Object.values(precision).every(isReal)) throw new UserError(`--distill: ${bits} quantizes nothing: give low bits, such as --bits 4-4-8, or leave it out`);
       const { limits, device } = await planningLimits();
-      const planned = await planTraining({ scale, family, bits, batchSize: batch === undefined ? undefined : wholeNumber(batch), isDistilled, limits });
+      const planned = await planTraining({ scale, family, bits, batchSize: optionalWholeNumber('--batch', batch), isDistilled, limits });
       const cost = planCost(planned.plan);
       console.log(options.json ? planJson(options, planned, cost, limits) : planText(options, planned, cost, device));
     });
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new UserError(`--batch ${text}: should be a whole number of at least 1`);
-  return value;
 }
 
 /** The limits of the machine's GPU, or those that every device of WebGPU has. */

@@ -19,6 +19,7 @@ import { TrainingInterrupted } from '../training/train.js';
 import { parseBitsOption } from './bits-option.js';
 import { interruptible } from './interrupt.js';
 import { percent, runListener } from './run-listener.js';
+import { optionalWholeNumber } from './whole-number-option.js';
 
 interface PretrainOptions {
   backbone: 'resnet50' | 'resnet101';
@@ -79,14 +80,6 @@ function largestDivisor(n: number, most: number): number {
   return divisor;
 }
 
-function wholeNumber(option: string, text: string, low: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < low) throw new UserError(`${option} ${text}: should be a whole number of at least ${low}`);
-  return value;
-}
-
-const optional = (option: string, text: string | undefined, low: number): number | undefined => (text === undefined ? undefined : wholeNumber(option, text, low));
-
 function openFolder(place: string, option: string, options: Pick<PretrainOptions, 'onBroken' | 'groundTruth'>): ClassificationDataset {
   const [, folder, split] = /^(.+):([^:/\\]+)$/.exec(place) ?? [];
   if (folder === undefined) throw new UserError(`${option} ${place}: should be a folder and a split of it, e.g. ${option} imagenet:train`);
@@ -114,9 +107,9 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   const schedule = scale === 'paper' ? { ...PAPER, steps: EPOCHS * perEpoch, evaluationInterval: perEpoch, checkpointInterval: perEpoch } : {};
   const training = resolveSettings(scale, { ...schedule, ...changes }, '--set');
   const run = pretrainingRun({
-    name: scale === 'paper' ? name : `backbone-${scale}`, backbone, bits: precision, scale, data: { train, test }, from, training, microBatch: optional('--micro-batch', options.microBatch, 1) ?? largestDivisor(training.batchSize, 64),
+    name: scale === 'paper' ? name : `backbone-${scale}`, backbone, bits: precision, scale, data: { train, test }, from, training, microBatch: optionalWholeNumber('--micro-batch', options.microBatch) ?? largestDivisor(training.batchSize, 64),
     transforms: scale === 'paper' ? IMAGENET_TRANSFORMS : classificationTransforms(detrSettings[scale].imageSize), broken: { onBroken, told: (reason) => void process.stderr.write(`left out: ${reason}\n`) },
-    workers: optional('--workers', options.workers, 0), threads: availableParallelism(), evaluated: optional('--evaluate-images', options.evaluateImages, 1),
+    workers: optionalWholeNumber('--workers', options.workers, 0), threads: availableParallelism(), evaluated: optionalWholeNumber('--evaluate-images', options.evaluateImages),
   });
   console.log(`${run.experiment.replace('pretrain/', '')}: ${train.length.toLocaleString('en')} images of ${train.classes.length} classes, ${training.steps.toLocaleString('en')} steps of ${training.batchSize}; starts from ${from?.origin ?? 'random weights'}`);
   try {

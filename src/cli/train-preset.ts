@@ -19,6 +19,7 @@ import { parseAssignments } from '../training/settings.js';
 import { TrainingInterrupted } from '../training/train.js';
 import { interruptible } from './interrupt.js';
 import { percent, runListener } from './run-listener.js';
+import { optionalWholeNumber, wholeNumberOption } from './whole-number-option.js';
 
 /** What `qdetr train --preset` is told. */
 export interface PresetOptions {
@@ -42,12 +43,6 @@ export interface PresetOptions {
   dryRun?: boolean;
 }
 
-function wholeNumber(option: string, text: string, low: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < low) throw new UserError(`${option} ${text}: should be a whole number of at least ${low}`);
-  return value;
-}
-
 /** All presets: what each trains. */
 export function presetList(): string {
   const width = Math.max(...[...presets.keys()].map((name) => name.length));
@@ -65,8 +60,8 @@ function settled(options: PresetOptions, told: (text: string) => void): PresetTr
     throw new UserError(`--preset ${preset.name} starts from a pretrained backbone or detector: give weights with --from (npx qdetr weights fetch resnet50-v1 or detr-r50, or a run's id), or --from none for random ones`);
   const teacher = options.teacher === undefined ? undefined : namedWeights(options.teacher, '--teacher', options.runs);
   return presetTraining(preset, {
-    scale: options.scale, data, from, teacher, changes, broken, microBatch: options.microBatch === undefined ? 1 : wholeNumber('--micro-batch', options.microBatch, 1), canvasSides: wholeNumber('--canvas-sides', options.canvasSides, 1),
-    workers: options.workers === undefined ? undefined : wholeNumber('--workers', options.workers, 0), threads: availableParallelism(), evaluated: options.evaluateImages === undefined ? undefined : wholeNumber('--evaluate-images', options.evaluateImages, 1),
+    scale: options.scale, data, from, teacher, changes, broken, microBatch: optionalWholeNumber('--micro-batch', options.microBatch) ?? 1, canvasSides: wholeNumberOption('--canvas-sides', options.canvasSides),
+    workers: optionalWholeNumber('--workers', options.workers, 0), threads: availableParallelism(), evaluated: optionalWholeNumber('--evaluate-images', options.evaluateImages),
   });
 }
 

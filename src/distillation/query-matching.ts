@@ -1,4 +1,5 @@
 import { match, type Targets } from '../detection/matcher.js';
+import { lastLayer } from '../models/detector-output.js';
 import { withoutGradient } from '../tensor/named-kernel.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import { foregroundQueryMatching, matchingScore, oneHotOfHighest, selectForeground, teacherPartner, type QueryMatching } from './foreground-query-matching.js';
@@ -14,9 +15,6 @@ export interface Predictions {
 
 /** A detection matching of ground truth with queries, a family's own (detectionMatcher): [L * B, G, Q], one-hot rows, zero rows for padding. */
 export type DetectionMatcher = (logits: Tensor, boxes: Tensor, targets: Targets) => Tensor;
-
-/** The last decoder layer's part: [L, ...] -> [1, ...]. */
-const lastLayer = (x: Tensor): Tensor => (x.shape[0] === 1 ? x : tf.slice(x, [x.shape[0] - 1], [1]));
 
 const lastBoxes = ({ boxes }: Predictions): Tensor => tf.reshape(lastLayer(boxes), boxes.shape.slice(1));
 

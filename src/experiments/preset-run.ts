@@ -1,5 +1,5 @@
 import { brokenItems } from '../data/broken-items.js';
-import { evaluationBatches, paddedBatches, paddedObjects } from '../data/padded-batches.js';
+import { evaluationBatches, paddedBatches } from '../data/padded-batches.js';
 import { canvasGrid, canvasOf, type Canvas } from '../data/canvas.js';
 import { decodeAndTransform, type DecodedImage } from '../data/decode-image.js';
 import type { ImageDataset } from '../data/image-dataset.js';
@@ -202,6 +202,3 @@ export function commonCanvas({ data, transforms, canvases }: PresetTraining): Ca
   const { canvas } = [...sizes.values()].reduce((best, one) => (one.count > best.count ? one : best));
   return canvasOf([canvas], canvases.evaluation);
 }
-
-/** G of a preset's batches. */
-export const objectsOf = ({ data }: PresetTraining): number => paddedObjects(data.train);

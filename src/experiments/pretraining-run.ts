@@ -88,7 +88,7 @@ async function pretrainingTask({ backbone, bits, data, from, training, microBatc
   const observed: ObservedModel = (parameters, images, precision, observe) => classifier(parameters, images, backbone, precision, { observe });
   const stepsPerEpoch = Math.floor(data.train.length / training.batchSize);
   return imageClassificationTask({
-    backbone, quantization, batches, accumulated: training.batchSize / microBatch, side: transforms.side, classes, stepsPerEpoch, isFrozen: isBuffer,
+    backbone, quantization, batches, accumulated: training.batchSize / microBatch, side: transforms.side, stepsPerEpoch, isFrozen: isBuffer,
     start: async () => {
       const weights = classifierStart(backbone, classes, training.seed, from);
       if (!isQuantized) return weights;

@@ -1,5 +1,5 @@
 import type { Parameters } from '../tensor/parameters.js';
-import type { Tensor } from '../tensor/tf.js';
+import { tf, type Tensor } from '../tensor/tf.js';
 import type { Attended } from './attention.js';
 
 /** What a detector gives for a batch, for each of the L decoder layers. */
@@ -18,3 +18,6 @@ export interface DetectorOutput {
 
 /** What the transformer and the heads give, without the backbone's part. */
 export type TransformerOutput = Omit<DetectorOutput, 'statistics'>;
+
+/** The last decoder layer's part of logits or boxes: [L, ...] -> [1, ...]. */
+export const lastLayer = (x: Tensor): Tensor => (x.shape[0] === 1 ? x : tf.slice(x, [x.shape[0] - 1], [1]));

@@ -6,7 +6,7 @@ import { readJson, sha256, writeFileAtomic } from '../files.js';
 import { parseStrictly } from '../schema.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { decodeSafetensors, encodeSafetensors } from '../tensor/safetensors.js';
-import { isAlive } from './run-lock.js';
+import { isAlive } from '../is-alive.js';
 
 const whole = () => z.number().int().nonnegative().describe('a whole number of at least 0');
 

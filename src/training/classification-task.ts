@@ -4,7 +4,7 @@ import { normalizedPixels } from '../models/normalize-images.js';
 import type { BackboneSettings } from '../models/settings.js';
 import { realValued } from '../models/forward.js';
 import { RandomStream } from '../tensor/random.js';
-import { tf } from '../tensor/tf.js';
+import { tf, type Tensor } from '../tensor/tf.js';
 import type { TrainingSettings } from './settings.js';
 import type { TrainingTask } from './train.js';
 
@@ -19,6 +19,12 @@ export interface SpriteSource {
 /** Stream of the initial weights. */
 const INITIAL = 1;
 
+/** Mean cross-entropy of logits [B, K] and labels int32 [B], a scalar. */
+export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  const classes = tf.tensor1d(Int32Array.from({ length: logits.shape[1]! }, (_, i) => i), 'int32'), wanted = tf.cast(tf.equal(tf.expandDims(labels, -1), classes), 'float32');
+  return tf.neg(tf.mean(tf.sum(tf.mul(wanted, tf.logSoftmax(logits)), -1)));
+}
+
 /**
  * Pre-training of a backbone as a classifier of single sprites (the paper: ImageNet). Step n sees sprites n B to (n + 1) B - 1,
  * each composed once.
@@ -29,9 +35,7 @@ export function classificationTask(backbone: BackboneSettings, source: SpriteSou
     start: () => initialClassifierParameters(backbone, classes, new RandomStream(seed, INITIAL)),
     objective: (parameters, { images, labels }) => {
       const { logits, statistics } = classifier(parameters, images, backbone, realValued, { batchStatistics: true });
-      const wanted = tf.cast(tf.equal(tf.expandDims(labels, -1), tf.tensor1d(Int32Array.from({ length: classes }, (_, i) => i), 'int32')), 'float32');
-      const loss = tf.neg(tf.mean(tf.sum(tf.mul(wanted, tf.logSoftmax(logits)), -1)));
-      return { loss, logged: {}, buffers: statistics };
+      return { loss: crossEntropy(logits, labels), logged: {}, buffers: statistics };
     },
     inputs: { images: { shape: [batchSize, size, size, 3], dtype: 'float32' }, labels: { shape: [batchSize], dtype: 'int32' } },
     batch: (step) => {

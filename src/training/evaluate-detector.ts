@@ -4,12 +4,12 @@ import { evaluateDetections, type CocoSummary } from '../detection/coco-average-
 import { concatDetections, type Detections } from '../detection/detections.js';
 import { outputsToDetections, postProcessing } from '../detection/post-processing.js';
 import { detector } from '../models/detector.js';
+import { lastLayer } from '../models/detector-output.js';
 import type { Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import type { DetectorSettings } from '../models/settings.js';
 import { compileStep, type CompiledStep } from '../tensor/compile-step.js';
 import type { ParameterValues } from '../tensor/parameters.js';
-import { tf } from '../tensor/tf.js';
 
 /** Images that are evaluated at a time. */
 const BATCH = 40;
@@ -31,8 +31,7 @@ export function createDetectorEvaluator(settings: DetectorSettings, quantization
     compileStep(
       (state, { images }) => {
         const { logits, boxes } = detector(state, images, settings, quantization);
-        const last = (x: tf.Tensor): tf.Tensor => tf.slice(x, [x.shape[0] - 1, 0, 0, 0], [1, -1, -1, -1]);
-        return { outputs: { logits: last(logits), boxes: last(boxes) } };
+        return { outputs: { logits: lastLayer(logits), boxes: lastLayer(boxes) } };
       },
       { state: parameters, inputs: { images: { shape: [BATCH, imageSize, imageSize, 3], dtype: 'float32' } }, threads },
     );

@@ -7,11 +7,11 @@ import { evaluateDetections, type CocoSummary } from '../detection/coco-average-
 import { concatDetections, type Detections } from '../detection/detections.js';
 import { outputsToDetections, postProcessing } from '../detection/post-processing.js';
 import { detector } from '../models/detector.js';
+import { lastLayer } from '../models/detector-output.js';
 import type { Quantization } from '../models/forward.js';
 import type { DetectorSettings } from '../models/settings.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { openStepFamily, type FamilyStep, type StepFamily } from '../tensor/step-family.js';
-import { tf, type Tensor } from '../tensor/tf.js';
 import { imagesOfWords } from './image-detection-task.js';
 
 /** A detector in evaluation mode on images of any size, compiled once for each canvas, run with whatever parameters it is given. */
@@ -35,8 +35,7 @@ export function createImageEvaluator(settings: DetectorSettings, quantization: Q
       step = await family!.compile(
         (state, { words, imageSizes }) => {
           const { logits, boxes } = detector(state, imagesOfWords(words, imageSizes), settings, quantization, { imageSizes });
-          const last = (x: Tensor): Tensor => tf.slice(x, [x.shape[0] - 1, 0, 0, 0], [1, -1, -1, -1]);
-          return { outputs: { logits: last(logits), boxes: last(boxes) } };
+          return { outputs: { logits: lastLayer(logits), boxes: lastLayer(boxes) } };
         },
         { inputs: { words: { shape, dtype: 'int32' }, imageSizes: { shape: [counts.length, 2], dtype: 'int32' } } },
       );

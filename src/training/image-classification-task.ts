@@ -8,6 +8,7 @@ import { compileStep, type CompiledStep } from '../tensor/compile-step.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
 import type { MicroBatch } from './accumulated-training.js';
+import { crossEntropy } from './classification-task.js';
 import type { ShapedTrainingTask } from './train.js';
 
 /** How a backbone is trained as a classifier of images. */
@@ -19,19 +20,15 @@ export interface ImageClassificationTaskOptions extends Pick<ShapedTrainingTask,
   accumulated: number;
   /** Side of the images. */
   side: number;
-  classes: number;
 }
 
 const imagesOf = (words: Tensor, side: number): Tensor => normalizedImages(unpackedImages(words, side));
-
-/** One-hot labels [B, K] as 0 and 1. */
-const oneHot = (labels: Tensor, classes: number): Tensor => tf.cast(tf.equal(tf.expandDims(labels, -1), tf.tensor1d(Int32Array.from({ length: classes }, (_, i) => i), 'int32')), 'float32');
 
 /**
  * Training of a backbone, real-valued or quantized, as a classifier: cross-entropy, batch normalization by the statistics of each micro-batch. The log has the
  * share of images whose likeliest class is right (`accuracy`).
  */
-export function imageClassificationTask({ backbone, quantization, batches, accumulated, side, classes, ...task }: ImageClassificationTaskOptions): ShapedTrainingTask {
+export function imageClassificationTask({ backbone, quantization, batches, accumulated, side, ...task }: ImageClassificationTaskOptions): ShapedTrainingTask {
   const part = ({ pixels, labels }: ClassifiedBatch): MicroBatch => ({
     inputs: { words: { shape: [labels.length, wordsOf(side)], dtype: 'int32' }, labels: { shape: [labels.length], dtype: 'int32' } }, values: { words: packedImages(pixels, side), labels },
   });
@@ -39,8 +36,7 @@ export function imageClassificationTask({ backbone, quantization, batches, accum
     ...task,
     objective: (parameters, { words, labels }) => {
       const { logits, statistics } = classifier(parameters, imagesOf(words, side), backbone, quantization, { batchStatistics: true });
-      const loss = tf.neg(tf.mean(tf.sum(tf.mul(oneHot(labels, classes), tf.logSoftmax(logits)), -1)));
-      return { loss, logged: { accuracy: tf.mean(tf.cast(tf.equal(tf.argMax(logits, -1), labels), 'float32')) }, buffers: statistics };
+      return { loss: crossEntropy(logits, labels), logged: { accuracy: tf.mean(tf.cast(tf.equal(tf.argMax(logits, -1), labels), 'float32')) }, buffers: statistics };
     },
     microBatches: async (step) => (await Promise.all(Array.from({ length: accumulated }, (_, k) => batches.batch(step * accumulated + k)))).map(part),
   };

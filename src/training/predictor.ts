@@ -3,12 +3,12 @@ import { pillowResize } from '../data/pillow-resize.js';
 import { DETR_EVALUATION, evaluationPlan, scaledTransforms, type ImageSize } from '../data/transforms.js';
 import { postProcessing } from '../detection/post-processing.js';
 import { detector } from '../models/detector.js';
+import { lastLayer } from '../models/detector-output.js';
 import type { Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import type { DetectorSettings } from '../models/settings.js';
 import { compileStep, type CompiledStep } from '../tensor/compile-step.js';
 import type { ParameterValues } from '../tensor/parameters.js';
-import { tf, type Tensor } from '../tensor/tf.js';
 
 /** One detection in an image. */
 export interface Detected {
@@ -39,9 +39,6 @@ export interface Predictor {
   seenSize(image: ImageSize): ImageSize;
   dispose(): Promise<void>;
 }
-
-/** Last decoder layer of [L, B, Q, n]. */
-const lastLayer = (x: Tensor): Tensor => tf.slice(x, [x.shape[0] - 1, 0, 0, 0], [1, -1, -1, -1]);
 
 /**
  * A detector for image files of any size: each is resized as DETR's test images are (the shorter side 800 pixels, the longer one at most 1333; for

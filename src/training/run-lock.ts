@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { UserError, messageOf } from '../errors.js';
+import { isAlive } from '../is-alive.js';
 
 /** Another process, or another call in this one, trains the run: it can be waited for. */
 export class RunHeld extends UserError {}
@@ -66,14 +67,3 @@ function readHolder(file: string): string {
 const SETTLING = 100;
 
 const sleep = (milliseconds: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-
-/** Whether a process of this number is there. */
-export function isAlive(processId: number): boolean {
-  if (!Number.isInteger(processId) || processId <= 0) return false;
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { initialDetectorParameters } from '../../src/models/initial-parameters.js';
 import { fullSizeDetectors } from '../../src/models/settings.js';
-import { RandomStream } from '../../src/tensor/random.js';
+import { QuickStream } from '../quick-stream.js';
 import { writeParameters } from '../../src/tensor/parameter-file.js';
 
 /** One process of either side. */
@@ -33,20 +33,6 @@ export interface PredictComparison {
 
 const run = promisify(execFile);
 const lastLine = ({ stdout }: { stdout: string }): PredictMeasurement => JSON.parse(stdout.trim().split('\n').at(-1)!) as PredictMeasurement;
-
-/** Uniform numbers in place of Philox's, which would take longer than all else. */
-class QuickStream extends RandomStream {
-  #state = 1;
-
-  override uniform(low = 0, high = 1): number {
-    this.#state = (Math.imul(1664525, this.#state) + 1013904223) >>> 0;
-    return low + (high - low) * (this.#state / 2 ** 32);
-  }
-
-  override normal(): number {
-    return Math.sqrt(3) * this.uniform(-1, 1);
-  }
-}
 
 /** Measures both sides in turns. @param passes passes of each process that count */
 export async function measurePredict(rounds: number, passes: number, tell: (text: string) => void): Promise<PredictComparison> {

@@ -9,23 +9,10 @@ import { detrSettings, fullSizeDetectors, paperStudent, paperTeacher, RESNET_50,
 import { compileStep } from '../../src/tensor/compile-step.js';
 import { sizeOf, type ParameterValues } from '../../src/tensor/parameters.js';
 import { RandomStream } from '../../src/tensor/random.js';
+import { QuickStream } from '../quick-stream.js';
 
 const { counts } = JSON.parse(readFileSync('test/fixtures/transformers-detr.json', 'utf8')) as { counts: Record<'detr-r50' | 'detr-r101', { parameters: number; frozenBatchNormalization: number }> };
 const elements = (values: ParameterValues): number => Object.entries(values).filter(([name]) => !isBuffer(name)).reduce((n, [, { shape }]) => n + sizeOf(shape), 0);
-
-/** Numbers for 41 million weights in a second, instead of Philox's in several. */
-class QuickStream extends RandomStream {
-  #state = 1;
-
-  override uniform(low = 0, high = 1): number {
-    this.#state = (Math.imul(1664525, this.#state) + 1013904223) >>> 0;
-    return low + (high - low) * (this.#state / 2 ** 32);
-  }
-
-  override normal(): number {
-    return Math.sqrt(3) * this.uniform(-1, 1);
-  }
-}
 
 test('DETR-R50 and -R101 have as many parameters as Hugging Face\'s, which counts frozen batch normalization as buffers', (t) => {
   for (const name of ['detr-r50', 'detr-r101'] as const) {

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { UserError, messageOf } from '../../errors.js';
+import { isAlive } from '../../is-alive.js';
 
 /** Locks of this process: a process of the same number may have left one behind (in a container, numbers are the same each time). */
 const held = new Set<string>();
@@ -39,15 +40,5 @@ function holderOf(file: string): number {
     return Number(readFileSync(file, 'utf8'));
   } catch {
     return 0; // unlocked in the meantime
-  }
-}
-
-function isAlive(processId: number): boolean {
-  if (!Number.isInteger(processId) || processId <= 0) return false;
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
