@@ -39,8 +39,8 @@ export function matrixProduct({ product }: Group, limits: PlanLimits): { units: 
 }
 
 const subgroupsOf = ({ rows, columns, height, width }: Tiles): number => (rows / height) * (columns / width);
-/** Bytes of shared memory: the tiles of both operands, a fragment of sums for each subgroup, and the largest elements. */
-const sharedBytesOf = (t: Tiles, units: MatrixUnits): number => 2 * tileSize(t.rows, t.inner) + 2 * tileSize(t.columns, t.inner) + 4 * subgroupsOf(t) * units.rows * (units.columns + PADDING / 2) + 8;
+/** Bytes of shared memory: the tiles of both operands, a fragment of sums for each subgroup, the largest elements, and whether they were too large. */
+const sharedBytesOf = (t: Tiles, units: MatrixUnits): number => 2 * tileSize(t.rows, t.inner) + 2 * tileSize(t.columns, t.inner) + 4 * subgroupsOf(t) * units.rows * (units.columns + PADDING / 2) + 12;
 
 /** Whether a value is zeros and ones from a comparison for equality, moved and put together in whatever way. */
 function isSelection(value: Value, depth = 6): boolean {
@@ -56,11 +56,18 @@ const PADDING = 8;
 const tileSize = (outer: number, inner: number): number => Math.max(outer * (inner + PADDING), inner * (outer + PADDING));
 
 /**
+ * Powers of two that are left free above the largest element of an operand's first tiles: the tiles that follow may hold larger ones, and all within 2^22
+ * of the largest keep 11 bits.
+ */
+const HEADROOM = 7;
+
+/**
  * A kernel for a (batched) matrix product in f16 with sums of f32, by matrix units. Operands are read as they are by the kernel of f32, and
- * rounded to f16 on their way into shared memory, after a multiplication by a power of two, one for each operand, that brings the largest
- * element which the workgroup has seen so far below 2^15: no operand is too large or too small for f16, whatever it is (gradients
- * are small), only its digits are fewer: 11 bits of those within 2^29 of the largest. When a larger element comes, the sums so far are scaled down. At
- * the end they are multiplied by what takes the powers back, in f32, and the epilogue writes them.
+ * rounded to f16 on their way into shared memory, after a multiplication by a power of two, one for each operand of a workgroup: no operand is too large or
+ * too small for f16, whatever it is (gradients are small), only its digits are fewer. The powers follow the largest elements of the first tiles,
+ * with some {@link HEADROOM}; where a later element turns out too large, the workgroup begins again, with the powers that all of its elements ask for. At the end
+ * the sums are multiplied by what takes the powers back, in f32, and the epilogue writes them. (To scale sums down in place when a larger element comes
+ * would spare the second pass; programs that did gave wrong results on NVIDIA's driver 580.)
  */
 export function matrixProductKernel(writer: KernelWriter): KernelBody {
   const { group, dispatch, number } = writer;
@@ -90,7 +97,9 @@ export function matrixProductKernel(writer: KernelWriter): KernelBody {
   const a = operand('A', t.rows, M, 'row0', A.alongInner), b = operand('B', t.columns, N, 'column0', B.alongInner);
   const stride = units.columns + PADDING / 2, region = units.rows * stride;
   const sums = dispatch.shared('sums', 'f32', (threads / units.threads) * region);
-  const exponents = dispatch.shared('largest', 'atomic<u32>', 2);
+  const exponents = dispatch.shared('largest', 'atomic<u32>', 2), again = `${dispatch.shared('again', 'u32', 1)}[0]`;
+  const exponentOf = (which: 0 | 1): string => `max(atomicLoad(&${exponents}[${which}]) >> 23u, 15u)`;
+  const raise = ['mostA', 'mostB'].map((most, which) => `atomicMax(&${exponents}[${which}], bitcast<u32>(${most}));`).join('\n');
 
   const name = (i: number, j: number): string => `c${i}_${j}`;
   const all = Array.from({ length: down * wide }, (_, f): [i: number, j: number] => [Math.floor(f / wide), f % wide]);
@@ -110,31 +119,35 @@ ${epilogue.join('\n')}
   const statements = `${units.emulated ? `let subgroup = thread / ${units.threads}u; let none = thread / ${threads}u;\n` : ''}let lane = thread % ${units.threads}u;
 let tileRow = (subgroup / ${across}u) * ${t.height}u; let tileColumn = (subgroup % ${across}u) * ${t.width}u;
 let column0 = (block % ${columnBlocks}) * ${t.columns}; let row0 = ((block / ${columnBlocks}) % ${rowBlocks}) * ${t.rows}; let ${BATCH} = block / ${columnBlocks * rowBlocks};
-${all.map(([i, j]) => fragments.declare(name(i, j))).join('\n')}
 ${[...a.places, ...b.places].join('\n')}
-var mostA = 0.0f; var mostB = 0.0f; var exponentA = 15u; var exponentB = 15u;
-var first = 0;
+var mostA = 0.0f; var mostB = 0.0f; var exponentA = 0u; var exponentB = 0u; var isFirstPass = true;
 loop {
-if (first < ${K}) {
+${all.map(([i, j]) => fragments.declare(name(i, j))).join('\n')}
+var first = 0;
 ${[...a.fetch, ...b.fetch].join('\n')}
-}
-if (first > 0) {
-${compute.join('\n')}
-}
-if (first >= ${K}) { break; }
-${fragments.raise(`${exponents}[0]`, 'mostA')}
-${fragments.raise(`${exponents}[1]`, 'mostB')}
+if (isFirstPass) {
+${raise}
 workgroupBarrier();
-let nextA = max(atomicLoad(&${exponents}[0]) >> 23u, 15u); let nextB = max(atomicLoad(&${exponents}[1]) >> 23u, 15u);
-if (nextA + nextB > exponentA + exponentB) {
-let lower = bitcast<f32>((127u - min(nextA + nextB - exponentA - exponentB, 126u)) << 23u);
-${all.map(([i, j]) => fragments.scale(name(i, j), 'lower')).join('\n')}
+exponentA = ${exponentOf(0)} + ${HEADROOM}u; exponentB = ${exponentOf(1)} + ${HEADROOM}u;
 }
-exponentA = nextA; exponentB = nextB;
 let scaleA = bitcast<f32>((268u - exponentA) << 23u); let scaleB = bitcast<f32>((268u - exponentB) << 23u);
+loop {
 ${[...a.put, ...b.put].join('\n')}
 workgroupBarrier();
 first += ${t.inner};
+if (first < ${K}) {
+${[...a.fetch, ...b.fetch].join('\n')}
+}
+${compute.join('\n')}
+workgroupBarrier();
+if (first >= ${K}) { break; }
+}
+${raise}
+workgroupBarrier();
+if (thread == 0u) { ${again} = select(0u, 1u, ${exponentOf(0)} > exponentA || ${exponentOf(1)} > exponentB); }
+if (workgroupUniformLoad(&${again}) == 1u) {
+exponentA = ${exponentOf(0)}; exponentB = ${exponentOf(1)}; isFirstPass = false;
+continue;
 }
 let backA = bitcast<f32>((exponentA - 14u) << 23u); let backB = bitcast<f32>((exponentB - 14u) << 23u);
 for (var f = 0; f < ${all.length}; f++) {
@@ -146,6 +159,8 @@ let at = e * ${units.threads}u + lane; let element = (thread / ${units.threads}u
 let ${ROW} = row0 + i32(thread / ${units.threads * across}u) * ${t.height} + (f / ${wide}) * ${units.rows} + i32(at / ${units.columns}u); let ${COLUMN} = column0 + i32((thread / ${units.threads}u) % ${across}u) * ${t.width} + (f % ${wide}) * ${units.columns} + i32(at % ${units.columns}u);
 ${conditions.length > 0 ? `if (${conditions.join(' && ')}) { ${store} }` : store}
 }
+}
+break;
 }`;
   return { group, declarations, statements, threads, blocks, operations: 2 * P * M * N * K };
 }

@@ -40,12 +40,8 @@ export interface Fragments {
   declare: (sums: string) => string;
   /** Adds products of fragments of two tiles in shared memory to sums: by rows and by columns, `sums(i, j) += left[i] right[j]`. */
   multiply: (left: readonly Tile[], right: readonly Tile[], sums: (i: number, j: number) => string) => string[];
-  /** Multiplies sums by a number. */
-  scale: (sums: string, factor: string) => string;
   /** Writes sums to shared memory, row by row. */
   store: (sums: string, array: string, first: string, stride: number) => string;
-  /** Raises an atomic u32 to the largest `value` (not negative f32) of the threads. */
-  raise: (atomic: string, value: string) => string;
 }
 
 /** A fragment in shared memory: its first element, and how far apart its rows (else its columns) lie, whose elements are neighbours. */
@@ -61,7 +57,7 @@ export function subgroupFragments({ rows, columns, inner }: MatrixUnits): Fragme
   const load = (kind: string, type: string, { array, first, stride, byRows }: Tile): string => `let ${kind} = subgroupMatrixLoad<${type}, ${byRows ? 'row_major' : 'col_major'}>(&${array}, ${first}, ${stride}u);`;
   return {
     directives: ['enable f16;', 'enable subgroups;', 'enable chromium_experimental_subgroup_matrix;', 'diagnostic(off, chromium.subgroup_matrix_uniformity);'],
-    declare: (sums) => `var ${sums}: subgroup_matrix_result<f32, ${columns}, ${rows}>;`,
+    declare: (sums) => `var ${sums} = subgroup_matrix_result<f32, ${columns}, ${rows}>();`,
     multiply: (left, right, sums) => [
       '{',
       ...left.map((tile, i) => load(`left${i}`, `subgroup_matrix_left<f16, ${inner}, ${rows}>`, tile)),
@@ -69,9 +65,7 @@ export function subgroupFragments({ rows, columns, inner }: MatrixUnits): Fragme
       ...left.flatMap((_, i) => right.map((_tile, j) => `${sums(i, j)} = subgroupMatrixMultiplyAccumulate(left${i}, right${j}, ${sums(i, j)});`)),
       '}',
     ],
-    scale: (sums, factor) => `${sums} = subgroupMatrixScalarMultiply(${sums}, ${factor});`,
     store: (sums, array, first, stride) => `subgroupMatrixStore<row_major>(&${array}, ${first}, ${sums}, ${stride}u);`,
-    raise: (atomic, value) => `{ let most = subgroupMax(${value}); if (subgroupElect()) { atomicMax(&${atomic}, bitcast<u32>(most)); } }`,
   };
 }
 
@@ -82,10 +76,8 @@ export function emulatedFragments({ rows, columns, inner, threads }: MatrixUnits
   const element = ({ array, first, stride, byRows }: Tile, row: string, column: string): string => `f32(${array}[${first} + ${byRows ? `${row} * ${stride}u + ${column}` : `${column} * ${stride}u + ${row}`}])`;
   return {
     directives: ['enable f16;'],
-    declare: (sums) => `var ${sums}: array<f32, ${held}>;`,
+    declare: (sums) => `var ${sums} = array<f32, ${held}>();`,
     multiply: (left, right, sums) => left.flatMap((a, i) => right.map((b, j) => each(`for (var s = 0u; s < ${inner}u + none; s++) { ${sums(i, j)}[q] += ${element(a, `(at / ${columns}u)`, 's')} * ${element(b, 's', `(at % ${columns}u)`)}; }`))),
-    scale: (sums, factor) => each(`${sums}[q] *= ${factor}; _ = at;`),
     store: (sums, array, first, stride) => each(`${array}[${first} + (at / ${columns}u) * ${stride}u + at % ${columns}u] = ${sums}[q];`),
-    raise: (atomic, value) => `atomicMax(&${atomic}, bitcast<u32>(${value}));`,
   };
 }
