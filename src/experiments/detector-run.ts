@@ -1,6 +1,9 @@
 import { cachedDataset } from '../data/cached-dataset.js';
 import { limitedDataset } from '../data/limited-dataset.js';
+import type { DetectionDataset } from '../data/dataset.js';
 import { openMiniVoc, type MiniVoc } from '../data/minivoc/minivoc.js';
+import type { MiniVocSize } from '../data/minivoc/settings.js';
+import { spriteDataset } from '../data/minivoc/sprite-dataset.js';
 import { stepsPerEpoch } from '../data/batches.js';
 import { selectsByTau, type DistillationSettings } from '../distillation/settings.js';
 import type { AlignmentSettings } from '../models/distribution-alignment.js';
@@ -13,7 +16,7 @@ import { formatPrecision, parsePrecision, REAL } from '../quantizer/precision.js
 import { chooseEngine, residentBytes } from '../tensor/engine.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { RandomStream } from '../tensor/random.js';
-import { classificationTask } from '../training/classification-task.js';
+import { classificationTask, pooledClassificationTask } from '../training/classification-task.js';
 import { createDetectorEvaluator, type DetectorEvaluator } from '../training/evaluate-detector.js';
 import { detectionTask, refuseJitter } from '../training/detection-task.js';
 import type { Metrics } from '../training/metrics-log.js';
@@ -70,15 +73,32 @@ export function openData(model: DetectorSettings, sizes: SplitSizes): DetectorDa
 /** Stream of the initial weights. */
 const INITIAL = 1;
 
-/** The pre-training of a backbone on single sprites. */
-export function backboneRun(experiment: string, scale: TrainingSettings['scale'], model: DetectorSettings, data: DetectorData, training: TrainingSettings): ExperimentRun {
+/** Sprites that a backbone's pre-training composes once and then goes through in epochs. */
+export interface SpritePool {
+  /** Side of their images in pixels. */
+  size: MiniVocSize;
+  count: number;
+}
+
+/** The pre-training of a backbone on single sprites: of a pool, or each composed for one step and of the size of the detector's images. */
+export function backboneRun(experiment: string, scale: TrainingSettings['scale'], model: DetectorSettings, data: DetectorData, training: TrainingSettings, pool?: SpritePool): ExperimentRun {
+  const sprites = pool && spritesOf(pool);
   return {
     experiment, training,
-    label: { artefact: [], method: 'Backbone pre-training', bits: '32-32-32', model: 'classifier', scale, dataset: `minivoc-${model.imageSize} sprites`, tau: null, lambda: null },
-    protocol: { backbone: model.backbone },
-    dataHashes: [data.train.dataHash],
-    task: () => classificationTask(model.backbone, data.train, training),
+    label: { artefact: [], method: 'Backbone pre-training', bits: '32-32-32', model: 'classifier', scale, dataset: `minivoc-${pool?.size ?? model.imageSize} sprites`, tau: null, lambda: null },
+    protocol: { backbone: model.backbone, ...(pool && { sprites: { ...pool } }) },
+    dataHashes: [sprites?.dataHash ?? data.train.dataHash],
+    task: async () => (sprites ? pooledClassificationTask(model.backbone, sprites, training, residentBytes(await chooseEngine())) : classificationTask(model.backbone, data.train, training)),
   };
+}
+
+let lastSprites: { key: string; sprites: DetectionDataset } | undefined;
+
+/** A pool's sprites; the last one is kept: students and teachers see the same, and so do the seeds of a cell that are trained together. */
+function spritesOf({ size, count }: SpritePool): DetectionDataset {
+  const key = `${size} ${count}`;
+  if (lastSprites?.key !== key) lastSprites = { key, sprites: cachedDataset(spriteDataset(openMiniVoc({ size, split: 'train' }), count)) };
+  return lastSprites.sprites;
 }
 
 /** Parameters that a run begins with. */

@@ -1,7 +1,7 @@
 import { teacherModelOf, modelOf, type DetectorSettings } from '../models/settings.js';
 import { PRESETS, resolveSettings, type TrainingSettings } from '../training/settings.js';
 import type { Cell } from './cell.js';
-import { backboneRun, detectorRun, type DetectorData, type RunStart, type RunTeacher } from './detector-run.js';
+import { backboneRun, detectorRun, type DetectorData, type RunStart, type RunTeacher, type SpritePool } from './detector-run.js';
 import type { ExperimentRun, FinishedRun } from './run.js';
 import { hasShippedWeights, shippedName } from './shipped-weights.js';
 import { startingWeights } from './starting-weights.js';
@@ -25,16 +25,17 @@ export async function realValuedWeights({ scale, family, seed, changes }: Traine
 /** A detector of some model from random weights, its backbone trained on sprites first. */
 async function trainRealValued(role: 'student' | 'teacher', model: DetectorSettings, { scale, seed, changes }: Trained, data: DetectorData, perform: Perform): Promise<RunStart> {
   const training = resolveSettings(scale, { ...changes, seed }, '--set');
-  const onSprites: TrainingSettings = { ...training, evaluationInterval: training.steps, ...SPRITES[scale], jitter: undefined }; // no detector's images
-  const backbone = await perform(backboneRun(`weights/${role}-backbone`, scale, model, data, onSprites), `${role}'s backbone on sprites`);
+  const onSprites: TrainingSettings = { ...training, evaluationInterval: training.steps, ...SPRITES[scale].training, jitter: undefined }; // no detector's images
+  const backbone = await perform(backboneRun(`weights/${role}-backbone`, scale, model, data, onSprites, SPRITES[scale].pool), `${role}'s backbone on sprites`);
   return perform(detectorRun({ experiment: `weights/${model.family}-${role}`, method: `Real-valued ${role}`, bits: '32-32-32', scale, artefact: [], model, training, data, batchStatistics: true, from: backbone }), `real-valued ${role}`);
 }
 
-/** How the backbone's training on sprites differs from the scale's preset (the pilot's recipe: 2,500 steps of 256). */
-const SPRITES: Readonly<Record<Cell['scale'], Partial<TrainingSettings>>> = {
-  smoke: { steps: 4, warmUpSteps: Math.min(2, PRESETS.smoke.warmUpSteps) },
-  minutes: { steps: 900, batchSize: 64, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 50, evaluationInterval: 900 },
-  gpu: { steps: 2500, batchSize: 256, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 100, evaluationInterval: 2500 },
+/** A backbone's training on sprites: how it differs from the scale's preset, and the pool that it goes through in epochs; without one, each sprite is new and of the detector's image size. */
+const SPRITES: Readonly<Record<Cell['scale'], { training: Partial<TrainingSettings>; pool?: SpritePool }>> = {
+  smoke: { training: { steps: 4, warmUpSteps: Math.min(2, PRESETS.smoke.warmUpSteps) } },
+  minutes: { training: { steps: 900, batchSize: 64, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 50, evaluationInterval: 900 } },
+  // The pilot's steps, batches and 64 pixels. A GPU is faster than sprites are composed: 640,000 of them would take seven minutes of a core, 32,768 stay in its memory.
+  gpu: { training: { steps: 2500, batchSize: 256, learningRate: 2e-3, schedule: 'cosine', warmUpSteps: 100, evaluationInterval: 2500 }, pool: { size: 64, count: 32_768 } },
 };
 
 /**
