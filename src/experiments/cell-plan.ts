@@ -30,6 +30,7 @@ const COLUMNS: Readonly<Record<string, Fact>> = {
   DA: ({ alignment }) => alignment?.places.join(', '),
   teacher: (cell) => (isTaught(cell) ? path.basename(cell.teacher) : undefined),
   'student starts from': ({ studentStart }) => START_WORDS[studentStart],
+  'warm-up': ({ warmUp, scope }) => (warmUp > 0 && scope === 'detector' ? `${warmUp} steps` : undefined),
 };
 
 /** Settings of what a cell has: a column only where those that have it differ. */

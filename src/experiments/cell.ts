@@ -47,6 +47,11 @@ export interface Cell {
   teacher: string;
   /** Where the student's transformer starts. */
   studentStart: StudentStart;
+  /**
+   * Steps of a warm-up before stage 1: real-valued, on L_GT alone, the same for all methods of a seed (hypothesis H1). 0, the paper's: none, so that
+   * a fresh transformer is distilled while its boxes are still random.
+   */
+  warmUp: number;
   /** Points on the information plane while it trains; 0: none. */
   informationPoints: number;
   /** Changes of training settings, for all of its stages. */

@@ -17,6 +17,7 @@ export function departuresOf(cell: Cell): string[] {
     ...(cell.scope === 'transformer' ? ['one stage, of the transformer alone (two, of the whole detector)'] : []),
     ...changed, ...drops,
     ...(cell.studentStart === 'fresh' ? [] : [`students start from ${cell.studentStart === 'own' ? 'their own real-valued weights' : "the teacher's transformer"} (a fresh transformer)`]),
+    ...(cell.warmUp === 0 || cell.scope !== 'detector' ? [] : [`${cell.warmUp} steps of warm-up before stage 1, real-valued and on L_GT alone, in every method (none)`]),
     ...(cell.distillation !== null && cell.teacher === 'own' ? ["the teacher is the student's own real-valued weights (a larger detector)"] : []),
     ...(cell.weightStart === 'LSQ' ? [] : ["weight scales start at the least error (LSQ's rule, A4)"]),
     ...(cell.alignment === null || cell.alignment.start === PAPER_ALIGNMENT.start ? [] : ['DA starts as measured on the trained detector (gamma 1, beta 0)']),

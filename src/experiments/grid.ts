@@ -18,6 +18,8 @@ export interface GridOptions {
   scope?: 'detector' | 'transformer';
   /** Where students start; default {@link studentStartOf} the scale. */
   studentStart?: StudentStart;
+  /** Steps on L_GT alone before stage 1; default {@link warmUpOf} the scale and the start. */
+  warmUp?: number;
   /** Where quantizers are, and with `release` DA too: as the paper says (default), or as its released code has them (PAPER.md 3.3, 3.4). */
   policy?: PolicyPreset;
   /** Changes of training settings in all cells. */
@@ -76,6 +78,12 @@ export const REAL_BITS = formatPrecision(REAL);
 export const studentStartOf = (scale: ModelScale): StudentStart => (scale === 'minutes' ? 'own' : 'fresh');
 
 /**
+ * Steps on L_GT alone before stage 1 (hypothesis H1), at scale `gpu` for students whose transformer is fresh: without them, queries whose boxes are still random
+ * would nearly all be kept by Eq. 2.34 and all be sent to the same few teacher queries by Eq. 2.35.
+ */
+export const warmUpOf = (scale: ModelScale, studentStart: StudentStart = studentStartOf(scale)): number => (scale === 'gpu' && studentStart === 'fresh' ? 4000 : 0);
+
+/**
  * Where weight scales start at a scale. Decision A4 is LSQ's rule, 2 mean|w| / sqrt(Qp), which at 2 bits lies about 1.6 times above the least squared
  * error; scales that are learned for long forget it. At `minutes` they are not: weights start at the least error there, in every method.
  */
@@ -85,10 +93,10 @@ export const weightStartOf = (scale: ModelScale): WeightStart => (scale === 'min
  * A cell of the paper's protocol but for `own`: the Baseline, that is LSQ+ in all groups of modules, placed by decisions A6-A8; two stages (of a
  * detector), the same for every method (A20); the teacher that comes with the project.
  */
-export function paperCell({ family, scale, scope = 'detector', studentStart = studentStartOf(scale), policy = 'paper', changes = {} }: GridOptions, seed: number, own: Partial<Cell> & Pick<Cell, 'experiment' | 'artefact' | 'method' | 'bits'>): Cell {
+export function paperCell({ family, scale, scope = 'detector', studentStart = studentStartOf(scale), warmUp = warmUpOf(scale, studentStart), policy = 'paper', changes = {} }: GridOptions, seed: number, own: Partial<Cell> & Pick<Cell, 'experiment' | 'artefact' | 'method' | 'bits'>): Cell {
   return {
     family, scale, scope, seed, quantizer: 'LSQ+', weightStart: weightStartOf(scale), preset: own.bits === REAL_BITS ? 'paper' : policy, groups: MODULE_GROUPS, alignment: null, distillation: null,
-    teacher: 'shipped', studentStart, informationPoints: 0, changes, ...own,
+    teacher: 'shipped', studentStart, warmUp, informationPoints: 0, changes, ...own,
   };
 }
 

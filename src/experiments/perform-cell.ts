@@ -28,7 +28,8 @@ function dataOf(model: DetectorSettings, { scale, scope }: Pick<Cell, 'scale' | 
 
 /**
  * Trains a cell to its end, or finds it finished. Scope `detector`: stage 1 quantizes the backbone alone, stage 2 everything from stage 1's
- * checkpoint, with teacher and alignment in both (decisions A19, A20); a real-valued cell takes the steps of both stages in one run.
+ * checkpoint, with teacher and alignment in both (decisions A19, A20); a real-valued cell takes the steps of both stages in one run. A warm-up
+ * comes before them, a run that all cells of a seed share.
  * `transformer`: one stage on fixed features. `post-training`: no training.
  * @returns its last run
  * @throws what `performRun` throws; UserError for settings that do not go together
@@ -45,10 +46,10 @@ export async function performCell(cell: Cell, { listen, ...options }: PerformCel
   if (scope === 'post-training') return perform(postTrainingRun(cell, own, data, training), name);
   if (quantizer === 'VT-PTQ') throw new UserError(`quantizer VT-PTQ with scope ${scope}: choose scope post-training`);
   const shared: Omit<DetectorRunOptions, 'experiment' | 'artefact' | 'from'> = {
-    method, bits, scale, model, training, data, batchStatistics: true, scope, preset, quantizer, weightStart, alignment, studentStart,
+    method, bits, scale, model, training, data, batchStatistics: true, scope, preset, quantizer, weightStart, alignment, studentStart, warmUp: scope === 'detector' ? cell.warmUp : 0,
     distillation: cell.distillation && teacher ? { settings: cell.distillation, teacher } : null,
   };
-  const start = studentWeights(cell, own, teacher);
+  const start = await warmedUp(cell, studentWeights(cell, own, teacher), { method: 'Real-valued', bits: formatPrecision(REAL), scale, model, training, data, batchStatistics: true, artefact: [] }, perform);
   const isRealValued = bits === formatPrecision(REAL);
   if (isRealValued || scope === 'transformer') {
     const whole = { ...training, steps: stagesOf(cell) * training.steps };
@@ -67,6 +68,14 @@ function studentWeights({ studentStart }: Cell, own: RunStart, teacher: RunTeach
   if (studentStart === 'fresh') return { id: `backbone of ${own.id}`, parameters: selectParameters(own.parameters, isBackbone) };
   if (!teacher) throw new Error('a cell whose student starts from its teacher was given none');
   return { id: `backbone of ${own.id}, transformer of ${teacher.id}`, parameters: { ...own.parameters, ...selectParameters(teacher.parameters, (name) => !isBackbone(name)) } };
+}
+
+/** A student after its warm-up: real-valued, L_GT alone, at a learning rate that does not fall; as it was without one. */
+async function warmedUp({ warmUp, scope }: Cell, from: RunStart, options: Omit<DetectorRunOptions, 'experiment' | 'from'>, perform: (run: ExperimentRun, name: string) => Promise<FinishedRun>): Promise<RunStart> {
+  if (warmUp === 0 || scope !== 'detector') return from;
+  const training: TrainingSettings = { ...options.training, steps: warmUp, warmUpSteps: Math.min(warmUp, options.training.warmUpSteps), schedule: 'constant', evaluationInterval: warmUp };
+  const { id, parameters } = await perform(detectorRun({ ...options, training, experiment: 'stage-0/real-valued', from }), 'warm-up');
+  return { id, parameters };
 }
 
 const slug = (method: string): string => method.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');

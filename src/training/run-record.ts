@@ -73,6 +73,8 @@ export const runSummarySchema = z
     teacher: z.string().min(1).nullable().optional(),
     /** Where the student's transformer started: `fresh`, `own`, `teacher`. */
     studentStart: z.enum(['fresh', 'own', 'teacher']).optional(),
+    /** Steps of warm-up before stage 1, real-valued and on L_GT alone; missing: none. */
+    warmUp: z.number().int().positive().optional(),
     distillationRatio: z.array(distillationRatioSchema).optional(),
     evaluations: z.array(evaluationSchema),
     informationPlane: z.array(informationPointSchema),

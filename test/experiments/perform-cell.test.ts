@@ -31,6 +31,21 @@ test.serial('a cell of the paper\'s protocol: two stages of one length, the firs
   t.is(stageSettings(cell()).steps, 2);
 });
 
+test.serial('a warm-up: one real-valued run on L_GT alone that all methods of a seed begin with, the real-valued one too; records and recipes say so (H1)', async (t) => {
+  const names: string[] = [], perform = (own: Partial<Cell>) => performCell(cell({ warmUp: 3, ...own }), { command: 'test', root, threads: 1, listen: (name) => (names.push(name), {}) });
+  const { summary } = await perform({}), plain = await performCell(cell(), { command: 'test', root, threads: 1 });
+  const real = await perform({ method: 'Real-valued', bits: '32-32-32', alignment: null, distillation: null });
+  t.deepEqual(names.filter((name) => !name.includes('backbone') && !/^real-valued /.test(name)), ['warm-up', `${Q_DETR} 2-2-8, stage 1`, `${Q_DETR} 2-2-8, stage 2`, 'warm-up', 'Real-valued 32-32-32']);
+  const runs = readdirSync(root).map((id) => readRun(path.join(root, id))!), warm = runs.filter(({ experiment }) => experiment === 'stage-0/real-valued');
+  t.is(warm.length, 1);
+  t.like(warm[0].settings.training, { steps: 3, schedule: 'constant' });
+  t.deepEqual([warm[0].settings.distillation, warm[0].settings.groups, warm[0].settings.bits], [null, [], '32-32-32']);
+  const starts = runs.filter(({ settings }) => settings.startsFrom === warm[0].id).map(({ experiment }) => experiment);
+  t.deepEqual(starts.sort(), ['stage-1/da-fqm-q-detr-2-2-8', 'test/real-valued-32-32-32']);
+  t.deepEqual([summary.warmUp, real.summary.warmUp, plain.summary.warmUp], [3, 3, undefined]);
+  t.not(summary.recipe, plain.summary.recipe);
+});
+
 test.serial('studentStart teacher: a baseline without distillation starts from the teacher\'s transformer too, as every method does (A20)', async (t) => {
   const { summary } = await performCell(cell({ ...methodParts(options, 'Baseline'), studentStart: 'teacher', scope: 'transformer' }), { command: 'test', root, threads: 1 });
   t.regex(summary.quantized!, /starts from backbone of \w{12}, transformer of \w{12}/);

@@ -83,5 +83,5 @@ test('protocols of Table 2.2 and of npm start name what a scale has other than t
   const [cell] = experimentNamed('table-2.2').grid({ family: 'detr', scale: 'gpu', seeds: [0], changes: { learningRate: 0.3 } });
   t.true(departuresOf(cell).includes('learningRate 0.3 (0.0001)'));
   t.false(saysDepartures(experimentNamed('table-2.2').protocol, [cell]));
-  t.regex(departureText([cell, cell]), /^Scale gpu, with the paper's in brackets: steps 30000 \(310500\); /);
+  t.regex(departureText([cell, cell]), /^Scale gpu, with the paper's in brackets: steps 5000 \(310500\); /);
 });
