@@ -9,6 +9,7 @@ import { EXPERIMENTS, experimentNamed } from '../experiments/experiments.js';
 import { cellName, type Experiment } from '../experiments/grid.js';
 import { checkWeights, isTaught } from '../experiments/real-valued-weights.js';
 import { stageSettings } from '../experiments/stage-settings.js';
+import { parseAlignment } from '../experiments/varied-alignment.js';
 import { cellsNamed, variedCells } from '../experiments/varied-cells.js';
 import { UserError } from '../errors.js';
 import { POLICY_PRESETS, type PolicyPreset } from '../models/quantization-policy.js';
@@ -30,6 +31,7 @@ interface ExperimentCommandOptions {
   start?: StudentStart;
   set?: string[];
   distillation?: string[];
+  alignment?: string[];
   policy: PolicyPreset;
   teacher?: string;
   only?: string[];
@@ -56,6 +58,7 @@ export function experimentCommand(program: Command): void {
     .addOption(new Option('--start <where>', "where students' transformers start; default: own at minutes, fresh elsewhere").choices(STUDENT_STARTS))
     .option('--set <key=value...>', 'change a training setting in all cells, e.g. --set steps=400')
     .option('--distillation <key=value...>', 'change a setting of the distillation in all cells that have one, e.g. --distillation tau=0.4 lambda=1 matching=same-slot')
+    .option('--alignment <key=value...>', 'change where DA is in all cells that have it, e.g. --alignment places=co-attention.k (decision A10) or axis=queries (A11)')
     .addOption(new Option('--policy <policy>', "which modules are quantized, and where DA is: as the paper says, or as its released code has them").choices(POLICY_PRESETS).default('paper'))
     .option('--teacher <weights>', "the teacher of all cells that have one: 'shipped', 'own' (the student's real-valued weights), a run's id or a .safetensors file")
     .option('--only <text...>', 'only cells whose name contains a text, or is it, e.g. --only 2-2-8')
@@ -98,7 +101,7 @@ async function sharingOf({ processes, together, seeds }: ExperimentCommandOption
 const MOST_TOGETHER = 5;
 
 /** The cells that the command line asks for. @throws UserError for options that contradict the experiment */
-function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, policy, teacher, only }: ExperimentCommandOptions): Cell[] {
+function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, alignment, policy, teacher, only }: ExperimentCommandOptions): Cell[] {
   const changes = parseAssignments(set ?? []);
   if (Object.hasOwn(changes, 'seed')) throw new UserError('--set seed: an experiment has several seeds: choose how many with --seeds');
   for (const text of bits ?? []) {
@@ -106,9 +109,10 @@ function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope,
   }
   const count = wholeNumberOption('--seeds', seeds);
   const wanted = { scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, policy, changes };
-  const all = variedCells(experiment, wanted, { distillation: parseDistillation(distillation ?? []), teacher });
+  const all = variedCells(experiment, wanted, { distillation: parseDistillation(distillation ?? []), alignment: parseAlignment(alignment ?? []), teacher });
   stageSettings(all[0].cell);
   if (distillation !== undefined && all.every(({ cell }) => cell.distillation === null)) throw new UserError(`--distillation ${distillation.join(' ')}: no cell of ${experiment.name} has a distillation: leave it out`);
+  if (alignment !== undefined && all.every(({ cell }) => cell.alignment === null)) throw new UserError(`--alignment ${alignment.join(' ')}: no cell of ${experiment.name} has a distribution alignment: leave it out`);
   if (teacher !== undefined && !all.some(({ cell }) => isTaught(cell))) throw new UserError(`--teacher ${teacher}: no cell of ${experiment.name} has a teacher: leave it out`);
   const chosen = only ? cellsNamed(all, only) : all;
   if (chosen.length === 0) throw new UserError(`--only ${only?.join(' ')}: no cell of ${experiment.name} has this in its name, such as '${cellName(all[0].cell)}': --dry-run prints all names`);
@@ -116,11 +120,11 @@ function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope,
 }
 
 /** The command line without what is of this machine: processes, folders of figures. */
-function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, policy, teacher, runs }: ExperimentCommandOptions): string {
+function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, alignment, policy, teacher, runs }: ExperimentCommandOptions): string {
   const given = (option: string, value: string | undefined, usual?: string): string[] => (value === undefined || value === usual ? [] : [`${option} ${/[^\w\s./=,:@+-]/.test(value) ? `'${value.replaceAll("'", "'\\''")}'` : value}`]);
   return [
     'npx qdetr experiment', name, `--scale ${scale}`, `--seeds ${seeds}`, ...given('--model', model, 'detr'), ...given('--bits', bits?.join(' ')),
-    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--distillation', distillation?.join(' ')), ...given('--policy', policy, 'paper'), ...given('--teacher', teacher), ...given('--runs', runs, '.runs'),
+    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--distillation', distillation?.join(' ')), ...given('--alignment', alignment?.join(' ')), ...given('--policy', policy, 'paper'), ...given('--teacher', teacher), ...given('--runs', runs, '.runs'),
   ].join(' ');
 }
 

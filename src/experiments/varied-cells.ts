@@ -3,11 +3,14 @@ import { resolveDistillation, selectsByTau, type DistillationSettings } from '..
 import type { Cell } from './cell.js';
 import { cellName, REAL_BITS, type Experiment, type GridOptions } from './grid.js';
 import { isTaught } from './real-valued-weights.js';
+import { changedAlignment, type AlignmentChanges } from './varied-alignment.js';
 
 /** What a user changes in the cells that an experiment has for {@link GridOptions}. */
 export interface Variation {
   /** Changes of the distillation of the cells that have one. */
   distillation?: Readonly<Record<string, unknown>>;
+  /** Changes of the distribution alignment of the cells that have one (decisions A10, A11). */
+  alignment?: AlignmentChanges;
   /** The teacher of the cells that have one. */
   teacher?: string;
 }
@@ -21,12 +24,12 @@ export interface VariedCell {
 /**
  * An experiment's cells with the user's changes, which their methods' names say: `+ FQM (policy release, tau 0.4, teacher own)`, so that no table
  * takes them for the experiment's own. Cells that the changes make equal are one.
- * @throws UserError for settings of the distillation that are wrong
+ * @throws UserError for settings of the distillation or the alignment that are wrong
  */
-export function variedCells(experiment: Experiment, options: GridOptions, { distillation = {}, teacher }: Variation = {}): VariedCell[] {
+export function variedCells(experiment: Experiment, options: GridOptions, { distillation = {}, alignment = {}, teacher }: Variation = {}): VariedCell[] {
   const seen = new Set<string>();
   return experiment.grid(options).flatMap((plain) => {
-    const cell = variedCell(plain, distillation, teacher), training = JSON.stringify({ ...cell, method: '', artefact: [], experiment: '', distillation: effective(cell.distillation) });
+    const cell = variedCell(plain, distillation, alignment, teacher), training = JSON.stringify({ ...cell, method: '', artefact: [], experiment: '', distillation: effective(cell.distillation) });
     if (seen.has(training)) return [];
     seen.add(training);
     return [{ cell, plainName: cellName(plain) }];
@@ -40,18 +43,23 @@ function effective(settings: DistillationSettings | null): object | null {
   return { ...rest, selection: rest.matching === 'hungarian' ? undefined : selection, tau: selects ? tau : undefined, tauZero: selects && tau === 0 ? tauZero : undefined };
 }
 
-function variedCell(plain: Cell, changes: Readonly<Record<string, unknown>>, teacher?: string): Cell {
+function variedCell(plain: Cell, changes: Readonly<Record<string, unknown>>, alignmentChanges: AlignmentChanges, teacher?: string): Cell {
   const own = plain.distillation;
   const changed = own === null ? {} : Object.fromEntries(Object.entries(changes).filter(([key, value]) => own[key as keyof typeof own] !== value));
   const distillation = own === null ? null : resolveDistillation({ ...own, ...changes }, '--distillation');
+  const alignment = plain.alignment && changedAlignment(plain.alignment, alignmentChanges);
   const isOther = teacher !== undefined && teacher !== plain.teacher && isTaught(plain);
   const words = [
     ...(plain.preset === 'paper' || plain.bits === REAL_BITS ? [] : [`policy ${plain.preset}`]),
     ...Object.entries(changed).map(([key, value]) => `${key} ${String(value)}`),
+    ...(['places', 'axis', 'start'] as const).filter((key) => String(alignment?.[key]) !== String(plain.alignment?.[key])).map((key) => `DA ${ALIGNMENT_WORDS[key]} ${listed(alignment![key])}`),
     ...(isOther ? [`teacher ${path.basename(teacher)}`] : []),
   ];
-  return { ...plain, method: words.length > 0 ? `${plain.method} (${words.join(', ')})` : plain.method, distillation, teacher: isOther ? teacher : plain.teacher };
+  return { ...plain, method: words.length > 0 ? `${plain.method} (${words.join(', ')})` : plain.method, distillation, alignment, teacher: isOther ? teacher : plain.teacher };
 }
+
+const ALIGNMENT_WORDS = { places: 'on', axis: 'over', start: 'starts' } as const;
+const listed = (value: string | readonly string[]): string => (typeof value === 'string' ? value : value.join(' and '));
 
 /**
  * The cells whose names hold one of the texts, with or without what was changed, in whatever case. A text that is the whole name of a cell means that

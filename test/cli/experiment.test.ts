@@ -81,11 +81,19 @@ test.serial('a bad teacher is one sentence, before anything is trained, also wit
     [['table-2.2', '--teacher', 'nowhere'], "error: --teacher nowhere: should be shipped, own, a run's id (12 hexadecimal digits) or a .safetensors file\n"],
     [['figure-2.11', '--teacher', 'own'], 'error: --teacher own: no cell of figure-2.11 has a teacher: leave it out\n'],
     [['figure-2.11', '--distillation', 'tau=0.4'], 'error: --distillation tau=0.4: no cell of figure-2.11 has a distillation: leave it out\n'],
+    [['figure-2.11', '--alignment', 'places=co-attention.k'], 'error: --alignment places=co-attention.k: no cell of figure-2.11 has a distribution alignment: leave it out\n'],
   ] as const) t.deepEqual(await qdetr(['experiment', ...args, '--runs', unused, '--out', unused]), { code: 1, stdout: '', stderr: message });
   t.false(existsSync(unused));
   const { code, stdout } = await qdetr(['experiment', 'table-2.2', '--teacher', file, '--distillation', 'feature=linear-map', 'tau=0.4', '--only', '+ FQM, 2-2-8', '--runs', unused, '--dry-run']);
   t.is(code, 0);
   t.regex(stdout, /: 1 cell, 1 process side by side[\s\S]*\n {2}teacher +narrow\.safetensors\n[\s\S]*\n {2}feature +linear-map\n[\s\S]*\n {2}\+ FQM \(feature linear-map, tau 0\.4, teacher narrow\.safetensors\), 2-2-8, lambda 2\.5, seed 0\n/);
+});
+
+test('--alignment changes decision A10 in the cells that have DA, and the command that makes them says so', async (t) => {
+  const { code, stdout, stderr } = await qdetr(['experiment', 'table-2.2', '--alignment', 'places=co-attention.k', '--bits', '2-2-8', '--only', '+ DA, 2-2-8', 'Baseline', '--dry-run']);
+  t.is(code, 0, stderr);
+  t.regex(stdout, /\nnpx qdetr experiment table-2\.2 --scale minutes --seeds 1 --bits 2-2-8 --alignment places=co-attention\.k: 2 cells/);
+  t.regex(stdout, /\n {2}Baseline, 2-2-8, seed 0 +- *\n {2}\+ DA \(DA on co-attention\.k\), 2-2-8, seed 0 +co-attention\.k\n/);
 });
 
 test.serial('--policy release trains with the released code\'s quantizers and DA, and says so in names and records', async (t) => {

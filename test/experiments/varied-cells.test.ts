@@ -6,6 +6,7 @@ import { EXPERIMENTS, experimentNamed } from '../../src/experiments/experiments.
 import { cellName, type GridOptions } from '../../src/experiments/grid.js';
 import { stageSettings } from '../../src/experiments/stage-settings.js';
 import { cellsNamed, variedCells, type Variation } from '../../src/experiments/varied-cells.js';
+import { parseAlignment } from '../../src/experiments/varied-alignment.js';
 import { PRESETS } from '../../src/training/settings.js';
 
 const options = (own: Partial<GridOptions> = {}): GridOptions => ({ family: 'detr', scale: 'minutes', seeds: [0], bits: ['2-2-8'], ...own });
@@ -23,6 +24,20 @@ test('names say what is changed, each thing once, a file by its base name, and n
   ]);
   t.deepEqual(names('table-2.2', { teacher: 'shipped', distillation: { tau: 0.6 } }), names('table-2.2', {}));
   t.deepEqual(names('table-2.2', {}, { policy: 'release' }).slice(0, 3), ['Real-valued, 32-32-32, seed 0', 'Baseline (policy release), 2-2-8, seed 0', '+ DA (policy release), 2-2-8, seed 0']);
+});
+
+test('decision A10 or A11 is changed in cells that have DA, and the method says so', (t) => {
+  const cells = varied('table-2.2', { alignment: { places: 'co-attention.k,co-attention.q', axis: 'queries' } });
+  t.deepEqual(cells.map(({ cell }) => cell.method), ['Real-valued', 'Baseline', '+ DA (DA on co-attention.q and co-attention.k, DA over queries)', '+ FQM', '+ DA + FQM (Q-DETR) (DA on co-attention.q and co-attention.k, DA over queries)']);
+  t.deepEqual(cells[2].cell.alignment, { places: ['co-attention.q', 'co-attention.k'], axis: 'queries', start: 'measured' });
+  t.deepEqual(names('table-2.2', { alignment: { places: 'co-attention.q', axis: 'head-width' } }), names('table-2.2', {}), 'what stays is not said');
+  t.is(varied('table-2.2', { alignment: parseAlignment(['places=co-attention.k']) })[2].plainName, '+ DA, 2-2-8, seed 0');
+  for (const [words, message] of [
+    [['places=k'], /^--alignment: 'places\.0' should be|^--alignment: 'places\.0' is "k"/],
+    [['axis=rows'], /^--alignment: 'axis' should be one of head-width, queries, but is "rows"/],
+    [['where=co-attention.k'], /^--alignment where=co-attention\.k: 'where' is unknown, the keys are places, axis, start$/],
+    [['places=co-attention.k,co-attention.k'], /^--alignment: 'places' should be one or more of .*, each once, but is /],
+  ] as const) t.throws(() => varied('table-2.2', { alignment: parseAlignment(words) }), { instanceOf: UserError, message }, words[0]);
 });
 
 test('a named teacher teaches all that have one: where students start from it, baselines too', (t) => {
