@@ -10,13 +10,13 @@ export const percent = (share: number): string => (100 * share).toFixed(1);
  * @param stepsAfter what comes after this run, in steps of this run: with it, the line estimates the time left for everything
  */
 export function runListener(name: string, training: TrainingSettings, stepsAfter = 0): RunListener {
-  let progress: Progress | undefined, preparation: Progress | undefined, begun = 0, start = 0;
+  let progress: Progress | undefined, preparation: { what: string; line: Progress } | undefined, begun = 0, start = 0;
   return {
     reuse: (reason) => console.log(`${name}: ${reason}.`),
-    preparing: (done, total) => {
-      preparation ??= new Progress({ label: name, total, unit: 'images at hand' });
-      if (done === total) preparation.finish();
-      else preparation.update(done);
+    preparing: (done, total, what = 'images at hand') => {
+      if (preparation?.what !== what) preparation = { what, line: new Progress({ label: name, total, unit: what }) };
+      if (done === total) preparation.line.finish();
+      else preparation.line.update(done);
     },
     started: (from, note) => {
       if (note) console.log(`${name}: ${note}.`);

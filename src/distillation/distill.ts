@@ -2,10 +2,11 @@ import { match, type Targets } from '../detection/matcher.js';
 import type { DetectorOutput } from '../models/detector-output.js';
 import type { Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
-import { coAttentionLoss } from './distillation-loss.js';
+import { distributionRectificationLoss, featuresToDistil } from './distillation-loss.js';
 import type { QueryMatching } from './foreground-query-matching.js';
 import { matchQueries, type DetectionMatcher } from './query-matching.js';
 import type { DistillationSettings } from './settings.js';
+import { taughtBy, type Taught } from './taught.js';
 
 /** The distillation's part of a step: scalars, and the matching that they come from. */
 export interface Distillation {
@@ -36,9 +37,14 @@ export interface DistillationOptions {
  * @param teacher output of the teacher, in evaluation mode, for the same batch (decision A25)
  * @param parameters the student's
  */
-export function distillationLoss(student: DetectorOutput, teacher: DetectorOutput, targets: Targets, settings: DistillationSettings, parameters: Parameters, { factor, matcher = match }: DistillationOptions = {}): Distillation {
-  const matching = matchQueries(student, teacher, targets, settings, matcher);
-  const distance = coAttentionLoss(student.coAttention, teacher.coAttention, matching, settings, parameters);
+export function distillationLoss(student: DetectorOutput, teacher: DetectorOutput, targets: Targets, settings: DistillationSettings, parameters: Parameters, options: DistillationOptions = {}): Distillation {
+  return imitationLoss(student, taughtBy(teacher, settings), targets, settings, parameters, options);
+}
+
+/** {@link distillationLoss} from what it reads of the teacher's output, which may have been computed before. */
+export function imitationLoss(student: DetectorOutput, taught: Taught, targets: Targets, settings: DistillationSettings, parameters: Parameters, { factor, matcher = match }: DistillationOptions = {}): Distillation {
+  const matching = matchQueries(student, taught, targets, settings, matcher);
+  const distance = distributionRectificationLoss(featuresToDistil(student.coAttention, settings, parameters), taught.features, matching);
   const weighted = tf.mul(distance, settings.lambda);
   return { loss: factor ? tf.mul(weighted, factor) : weighted, distance, keptShare: tf.mean(matching.kept), pairs: tf.sum(matching.kept), matching };
 }

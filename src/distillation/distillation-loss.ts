@@ -60,10 +60,14 @@ export function distributionRectificationLoss(student: readonly Tensor[], teache
   return tf.div(tf.sum(tf.mul(distance, tf.expandDims(kept, -1))), tf.mul(tf.maximum(tf.sum(kept), 1), layers));
 }
 
+/** The feature of the settings, of those decoder layers that they distil. @param parameters the student's, among which `linear-map` has its matrix; left out for a teacher */
+export function featuresToDistil(coAttention: readonly Attended[], { feature, layers }: Pick<DistillationSettings, 'feature' | 'layers'>, parameters: Parameters = {}): Tensor[] {
+  return distilledFeatures(layers === 'last' ? coAttention.slice(-1) : coAttention, feature, parameters[MAP_PARAMETER]);
+}
+
 /** L_DRD of two detectors' co-attentions, with the feature and the layers of the settings. `parameters` are the student's: `linear-map` has its matrix there. */
-export function coAttentionLoss(student: readonly Attended[], teacher: readonly Attended[], matching: QueryMatching, { feature, layers }: Pick<DistillationSettings, 'feature' | 'layers'>, parameters: Parameters): Tensor {
-  const some = (all: readonly Attended[]): readonly Attended[] => (layers === 'last' ? all.slice(-1) : all);
-  return distributionRectificationLoss(distilledFeatures(some(student), feature, parameters[MAP_PARAMETER]), distilledFeatures(some(teacher), feature), matching);
+export function coAttentionLoss(student: readonly Attended[], teacher: readonly Attended[], matching: QueryMatching, settings: Pick<DistillationSettings, 'feature' | 'layers'>, parameters: Parameters): Tensor {
+  return distributionRectificationLoss(featuresToDistil(student, settings, parameters), featuresToDistil(teacher, settings), matching);
 }
 
 /**

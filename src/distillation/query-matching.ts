@@ -16,7 +16,7 @@ export interface Predictions {
 /** A detection matching of ground truth with queries, a family's own (detectionMatcher): [L * B, G, Q], one-hot rows, zero rows for padding. */
 export type DetectionMatcher = (logits: Tensor, boxes: Tensor, targets: Targets) => Tensor;
 
-const lastBoxes = ({ boxes }: Predictions): Tensor => tf.reshape(lastLayer(boxes), boxes.shape.slice(1));
+const lastBoxes = ({ boxes }: Pick<Predictions, 'boxes'>): Tensor => tf.reshape(lastLayer(boxes), boxes.shape.slice(1));
 
 /** Scores are within [-22, 2]: this much below them, a query that isn't kept comes after every one that is. */
 const AFTER_THE_KEPT = 100;
@@ -55,9 +55,10 @@ const onlyPaired = (kept: Tensor, partner: Tensor): QueryMatching => ({ kept: tf
  * `mutual`: kept where the partner's own best student query, of all, is this one.
  * `hungarian`: for object i, the student query that the detection matching gives it with the teacher query that it gives it; no other is kept.
  * @param matcher the detection matching of the family, for `hungarian`
+ * @param teacher its logits are read for `hungarian` alone
  * @throws for `same-slot` where the numbers of queries differ
  */
-export function matchQueries(student: Predictions, teacher: Predictions, targets: Targets, settings: Pick<DistillationSettings, 'tau' | 'tauZero' | 'matching' | 'selection'>, matcher: DetectionMatcher = match): QueryMatching {
+export function matchQueries(student: Predictions, teacher: Pick<Predictions, 'boxes'> & Partial<Predictions>, targets: Targets, settings: Pick<DistillationSettings, 'tau' | 'tauZero' | 'matching' | 'selection'>, matcher: DetectionMatcher = match): QueryMatching {
   const ours = lastBoxes(student), theirs = lastBoxes(teacher);
   const [batch, queries] = ours.shape as [number, number], others = theirs.shape[1]!;
   const select = (): Tensor => (settings.selection === 'all' ? tf.ones([batch, queries]) : selectForeground(ours, targets, settings));
@@ -76,6 +77,7 @@ export function matchQueries(student: Predictions, teacher: Predictions, targets
       return onlyPaired(select(), tf.mul(teacherPartner(ours, theirs), back));
     }
     case 'hungarian': {
+      if (!teacher.logits) throw new Error('hungarian matching needs the logits of the teacher');
       const ofStudent = matcher(lastLayer(student.logits), lastLayer(student.boxes), targets), ofTeacher = matcher(lastLayer(teacher.logits), lastLayer(teacher.boxes), targets);
       const partner = tf.matMul(ofStudent, ofTeacher, true, false);
       return { kept: tf.sum(partner, -1), partner };

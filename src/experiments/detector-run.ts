@@ -26,7 +26,7 @@ import type { TrainingTask } from '../training/train.js';
 import { informationPoint } from './information-point.js';
 import type { ExperimentRun } from './run.js';
 import { calibrationPass, studentParameters } from './start-parameters.js';
-import { teacherFeatures, trainingFeatures } from './training-features.js';
+import { teacherFeatures, teacherOutputs, trainingFeatures } from './training-features.js';
 
 /** Images of each split that a run sees. */
 export interface SplitSizes {
@@ -145,6 +145,8 @@ export interface DetectorRunOptions {
   distillation?: { settings: DistillationSettings; teacher: RunTeacher } | null;
   /** Where the transformer starts, for the record. */
   studentStart?: RunSummary['studentStart'];
+  /** Steps of the warm-up that `from` has behind it, for the record. */
+  warmUp?: number;
   /** Points on the information plane along the training; 0: none. */
   informationPoints?: number;
 }
@@ -156,7 +158,7 @@ export interface DetectorRun extends ExperimentRun {
 
 /** A detector, real-valued or quantized: trained on MiniVOC, evaluated on `val` while it goes on and on `test` and `test-unseen` at the end. */
 export function detectorRun(options: DetectorRunOptions): DetectorRun {
-  const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from, quantizer = 'LSQ+', weightStart = 'LSQ', preset = 'paper', alignment = null, distillation = null, studentStart, informationPoints = 0 } = options;
+  const { experiment, method, bits, scale, artefact, model, training, data, batchStatistics, from, quantizer = 'LSQ+', weightStart = 'LSQ', preset = 'paper', alignment = null, distillation = null, studentStart, warmUp = 0, informationPoints = 0 } = options;
   const scope = options.scope ?? 'detector', groups = quantizedGroups(options);
   const isQuantized = groups.length > 0;
   return {
@@ -166,10 +168,11 @@ export function detectorRun(options: DetectorRunOptions): DetectorRun {
       tau: distillation && selectsByTau(distillation.settings) ? distillation.settings.tau : null, lambda: distillation?.settings.lambda ?? null,
       quantized: quantizedWords(bits, groups, preset, from?.id), scope,
       ...(isQuantized ? { groups: [...groups], quantizer, preset, alignment: alignment && [...alignment.places], distillation: distillation && { ...distillation.settings }, teacher: distillation?.teacher.id ?? null, studentStart } : {}),
+      ...(warmUp > 0 ? { warmUp } : {}),
     },
     protocol: {
       model, batchStatistics, startsFrom: from?.id ?? null, trainedGroups: from?.trainedGroups ?? [], sizes: Object.fromEntries(Object.entries(data).map(([split, d]) => [split, (d as MiniVoc).length])),
-      scope, groups, quantizer, weightStart, preset, alignment, distillation: distillation?.settings ?? null, teacher: distillation?.teacher.id ?? null, teacherModel: distillation?.teacher.model ?? null, informationPoints,
+      scope, groups, quantizer, weightStart, preset, alignment, distillation: distillation?.settings ?? null, teacher: distillation?.teacher.id ?? null, teacherModel: distillation?.teacher.model ?? null, informationPoints, ...(warmUp > 0 ? { warmUp } : {}),
     },
     dataHashes: Object.values(data).map((d: MiniVoc) => d.dataHash),
     task: () => detectorTask(options),
@@ -204,10 +207,15 @@ async function detectorTask(options: DetectorRunOptions): Promise<TrainingTask> 
   if (fromFeatures) refuseJitter(training);
   const start = takeOver(initialDetectorParameters(model, new RandomStream(training.seed, INITIAL)), from?.parameters);
   const features = fromFeatures ? await trainingFeatures(model, start, data.train) : undefined;
-  const teacher = distillation && { ...distillation.teacher, features: fromFeatures ? await teacherFeatures(start, distillation.teacher, data.train) : undefined };
+  const bytes = residentBytes(await chooseEngine());
+  const teacher = distillation && {
+    ...distillation.teacher,
+    features: fromFeatures ? await teacherFeatures(start, distillation.teacher, data.train) : undefined,
+    outputs: bytes > 0 && !fromFeatures && data.train.packed ? teacherOutputs(distillation.teacher, distillation.settings, { ...data.train, packed: data.train.packed }) : undefined,
+  };
   const pointInterval = informationPoints > 0 ? Math.max(1, Math.floor(training.steps / informationPoints)) : Infinity;
   return detectionTask({
-    model, quantization, dataset: data.train, settings: training, batchStatistics: batchStatistics && !fromFeatures, features, residentBytes: residentBytes(await chooseEngine()),
+    model, quantization, dataset: data.train, settings: training, batchStatistics: batchStatistics && !fromFeatures, features, residentBytes: bytes,
     distillation: distillation && teacher ? { settings: distillation.settings, teacher } : undefined,
     start: () => startParameters(start, options),
     evaluate: async (parameters, step) => {

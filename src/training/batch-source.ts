@@ -10,6 +10,12 @@ import { tf, type Tensor } from '../tensor/tf.js';
 import type { FeatureCache } from './feature-cache.js';
 import type { TrainingSettings } from './settings.js';
 
+/**
+ * Hears how many of how many parts of what stays with the engine are ready; what it throws ends the work.
+ * @param what the parts are called; left out: images at hand
+ */
+export type Told = (done: number, total: number, what?: string) => void;
+
 /** How what a model reads, images or a backbone's features, comes into a training step. */
 export interface BatchSource {
   /** Shapes and types of what a batch brings. */
@@ -20,8 +26,8 @@ export interface BatchSource {
   bring(batch: Batch, step: number): Record<string, TypedArray>;
   /** In the step: what the model reads, made of what the batch brings and of what is resident. */
   read(inputs: NamedTensors): Tensor;
-  /** What stays with the engine. @param told see `DetectionDataset.packed` */
-  resident?(told?: (done: number, total: number) => void): Promise<Record<string, ResidentArray>>;
+  /** What stays with the engine. */
+  resident?(told?: Told): Promise<Record<string, ResidentArray>>;
 }
 
 type ImageSettings = Pick<TrainingSettings, 'batchSize' | 'seed' | 'jitter'>;
@@ -77,12 +83,23 @@ export function featureSource(name: string, { shape, all, batch }: FeatureCache,
   if (all.byteLength > residentBytes) {
     return { inputs: { [name]: { shape: [batchSize, ...shape], dtype: 'float32' } }, needsImages: false, bring: ({ indices, mirrored }) => ({ [name]: batch(indices, mirrored) }), read: (inputs) => inputs[name] };
   }
+  return rowSource(name, shape, batchSize, () => Promise.resolve(all));
+}
+
+/**
+ * Rows [B, ...shape] of an array that lies in the engine's memory; a batch says which ones it wants.
+ * @param all gives the array [2 N, ...shape]: the row of image i and, behind it, that of its mirror image
+ */
+export function rowSource(name: string, shape: readonly number[], batchSize: number, all: (told?: Told) => Promise<Float32Array>): BatchSource {
   const resident = `all/${name}`;
   return {
     inputs: { rows: integers(batchSize) },
     needsImages: false,
     bring: ({ indices, mirrored }) => ({ rows: indices.map((index, i) => 2 * index + mirrored[i]) }),
     read: (inputs) => tf.gather(inputs[resident], inputs.rows),
-    resident: () => Promise.resolve({ [resident]: { shape: [all.length / sizeOf(shape), ...shape], dtype: 'float32', data: all } }),
+    resident: async (told) => {
+      const data = await all(told);
+      return { [resident]: { shape: [data.length / sizeOf(shape), ...shape], dtype: 'float32', data } };
+    },
   };
 }

@@ -2,6 +2,7 @@ import { adamWCorrections } from '../tensor/adamw-corrections.js';
 import { compileStep } from '../tensor/compile-step.js';
 import type { TensorSpec } from '../tensor/graph.js';
 import type { ParameterValues } from '../tensor/parameters.js';
+import type { Told } from './batch-source.js';
 import { isBuffer, packLayout } from './parameter-groups.js';
 import { learningRateFactor } from './schedule.js';
 import type { TrainingSettings } from './settings.js';
@@ -44,7 +45,7 @@ export function inOneOrder({ parameters, firstMoments, secondMoments, buffers }:
  * Compiles a task's training step on a state that is in one order ({@link inOneOrder}).
  * @param told hears how much of what stays with the engine is ready
  */
-export async function compileTraining({ objective, inputs, batch, resident }: SteppedTask, state: TrainingState, settings: TrainingSettings, threads?: number, told?: (done: number, total: number) => void): Promise<CompiledTraining> {
+export async function compileTraining({ objective, inputs, batch, resident }: SteppedTask, state: TrainingState, settings: TrainingSettings, threads?: number, told?: Told): Promise<CompiledTraining> {
   const layouts = packLayout(state.parameters, settings);
   const scalar: TensorSpec = { shape: [], dtype: 'float32' };
   const compiled = await compileStep(trainingStep(layouts, settings, objective), {

@@ -3,19 +3,22 @@ import { batchAt, OBJECTS_PER_IMAGE, stepsPerEpoch } from '../data/batches.js';
 import type { DetectionDataset } from '../data/dataset.js';
 import { detectionLoss, detectionMatcher } from '../detection/detection-loss.js';
 import type { SetLoss } from '../detection/set-criterion.js';
-import { distillationLoss, type Distillation as DistillationTerm } from '../distillation/distill.js';
+import { imitationLoss, type Distillation as DistillationTerm } from '../distillation/distill.js';
 import { lambdaFactor, type DistillationSettings } from '../distillation/settings.js';
+import { taughtBy, type Taught } from '../distillation/taught.js';
 import { checkTeacher } from '../distillation/teacher.js';
 import { detector, detectorFromFeatures, type DetectorOutput } from '../models/detector.js';
 import { realValued, type ForwardOptions, type Quantization } from '../models/forward.js';
 import type { DetectorSettings } from '../models/settings.js';
+import type { ResidentArray } from '../tensor/compile-step.js';
 import type { TensorSpec } from '../tensor/graph.js';
-import { toTensors, type ParameterValues, type Parameters } from '../tensor/parameters.js';
+import { sizeOf, toTensors, type ParameterValues, type Parameters } from '../tensor/parameters.js';
 import { tf, type Tensor } from '../tensor/tf.js';
-import { featureSource, imageSource, type BatchSource } from './batch-source.js';
+import { featureSource, imageSource, rowSource, type BatchSource } from './batch-source.js';
 import type { FeatureCache } from './feature-cache.js';
 import type { Metrics } from './metrics-log.js';
 import type { TrainingSettings } from './settings.js';
+import { taughtIn, type TeacherOutputs } from './teacher-outputs.js';
 import type { TrainingTask } from './train.js';
 import type { ObjectiveFunction } from './training-step.js';
 
@@ -27,6 +30,8 @@ export interface Distillation {
     parameters: ParameterValues;
     /** Where the student reads features: those of the teacher's backbone; the student's own where it is left out. */
     features?: FeatureCache;
+    /** Its outputs on the data set of these settings: with them it runs once for each image and not in every step, where images and outputs fit to stay with the engine. */
+    outputs?: TeacherOutputs;
   };
 }
 
@@ -62,8 +67,8 @@ export interface LossParts {
   student: DetectorOutput;
   /** L_GT, its matching included. */
   detection: SetLoss;
-  /** The teacher's output, and the distillation's part. */
-  taught?: DetectorOutput;
+  /** What the distillation reads of the teacher's output, and its part. */
+  taught?: Taught;
   distillation?: DistillationTerm;
 }
 
@@ -75,8 +80,8 @@ function run(parameters: Parameters, batch: Record<string, Tensor>, features: st
 /**
  * Eq. 2.38, L = L_GT + lambda L_DRD, for a batch of normalized images or features, labels and boxes. The log shows the last decoder layer's terms of
  * L_GT; with a teacher also L_GT (`detection`), L_DRD (`distillation`), lambda L_DRD / L_GT (`distillationRatio`), and the share of queries
- * that learn (`keptShare`). The batch's `lambdaFactor` is the part of lambda that acts in this step. Padded images come with `imageSizes`, int32 [B, 2] (see
- * `ForwardOptions`); a part of a step's batch with `boxCount` (see `Targets`).
+ * that learn (`keptShare`). The teacher runs on the batch, unless this holds what it gives already (`taughtIn`). The batch's `lambdaFactor` is the part of lambda
+ * that acts in this step. Padded images come with `imageSizes`, int32 [B, 2] (see `ForwardOptions`); a part of a step's batch with `boxCount` (see `Targets`).
  */
 export function detectionObjective(model: DetectorSettings, quantization: Quantization, { batchStatistics, distillation, fromFeatures = false, look }: ObjectiveOptions): ObjectiveFunction {
   return (parameters, batch) => {
@@ -91,8 +96,8 @@ export function detectionObjective(model: DetectorSettings, quantization: Quanti
     }
     const { settings, teacher } = distillation;
     const teacherFeatures = fromFeatures ? (teacher.features ? 'teacherFeatures' : 'features') : undefined;
-    const taught = run(toTensors(teacher.parameters), batch, teacherFeatures, teacher.model, realValued, { imageSizes });
-    const term = distillationLoss(student, taught, targets, settings, parameters, { factor: batch.lambdaFactor, matcher: detectionMatcher(model.family) }), { loss, distance, keptShare } = term;
+    const taught = taughtIn(batch) ?? taughtBy(run(toTensors(teacher.parameters), batch, teacherFeatures, teacher.model, realValued, { imageSizes }), settings);
+    const term = imitationLoss(student, taught, targets, settings, parameters, { factor: batch.lambdaFactor, matcher: detectionMatcher(model.family) }), { loss, distance, keptShare } = term;
     look?.({ student, detection, taught, distillation: term });
     return {
       loss: tf.add(detection.total, loss),
@@ -111,7 +116,8 @@ export const detectionInputs = ({ imageSize }: DetectorSettings, batchSize: numb
 
 /**
  * Training of a detector on a data set: mirrored at random, jittered where the settings say so, objects padded to 6 an image. The images are the same, in the same
- * order, whether they stay with the engine or not. For less than an epoch they don't: each would be composed first.
+ * order, whether they stay with the engine or not. For less than an epoch they don't: each would be composed first. What a teacher gives is the same, up to rounding,
+ * whether it runs in each step or has run before; it has run before where the images stay, are not jittered, and are seen as often as they are shown to it for that.
  * @throws UserError when the teacher does not fit the student, or features of the images were computed without the jitter that the settings want
  */
 export function detectionTask({ model, quantization, dataset, settings, batchStatistics, features, residentBytes = 0, distillation, start, evaluate, dispose }: DetectionTaskOptions): TrainingTask {
@@ -119,9 +125,13 @@ export function detectionTask({ model, quantization, dataset, settings, batchSta
   if (distillation) checkTeacher(model, distillation.teacher.model, distillation.settings);
   if (features) refuseJitter(settings);
   const { labels, boxes } = detectionInputs(model, batchSize), teacherFeatures = distillation?.teacher.features;
+  const seen = settings.steps * batchSize, images = features ? undefined : imageSource(dataset, settings, seen < dataset.length ? 0 : residentBytes);
+  const outputs = images && !images.needsImages && !settings.jitter && seen >= 2 * dataset.length ? distillation?.teacher.outputs : undefined;
   const sources: Record<string, BatchSource> = {
-    ...(features ? { features: featureSource('features', features, batchSize, residentBytes) } : { images: imageSource(dataset, settings, settings.steps * batchSize < dataset.length ? 0 : residentBytes) }),
-    ...(teacherFeatures ? { teacherFeatures: featureSource('teacherFeatures', teacherFeatures, batchSize, residentBytes) } : {}),
+    ...(features && { features: featureSource('features', features, batchSize, residentBytes) }),
+    ...(images && { images }),
+    ...(teacherFeatures && { teacherFeatures: featureSource('teacherFeatures', teacherFeatures, batchSize, residentBytes) }),
+    ...(outputs && outputSources(outputs, dataset.length, batchSize, residentBytes)),
   };
   const all = Object.values(sources), withImages = all.some(({ needsImages }) => needsImages);
   const objective = detectionObjective(model, quantization, { batchStatistics, distillation, fromFeatures: features !== undefined });
@@ -143,10 +153,21 @@ export function detectionTask({ model, quantization, dataset, settings, batchSta
         ...(distillation ? { lambdaFactor: Float32Array.of(lambdaFactor(step, distillation.settings)) } : {}),
       };
     },
-    resident: async (told) => merged(await Promise.all(all.map((source) => source.resident?.(told) ?? {}))),
+    resident: async (told) => {
+      const arrays: Record<string, ResidentArray> = {};
+      for (const source of all) Object.assign(arrays, await source.resident?.(told)); // one after the other, as progress is told
+      return arrays;
+    },
     isFrozen: features && ((name) => name.startsWith('backbone.')),
     stepsPerEpoch: stepsPerEpoch(dataset.length, batchSize),
   };
+}
+
+/** A teacher's outputs that stay with the engine; none where one of them does not fit. */
+function outputSources({ shapes, all }: TeacherOutputs, images: number, batchSize: number, residentBytes: number): Record<string, BatchSource> {
+  const entries = Object.entries(shapes);
+  if (entries.some(([, shape]) => 2 * images * sizeOf(shape) * 4 > residentBytes)) return {};
+  return Object.fromEntries(entries.map(([name, shape]) => [name, rowSource(name, shape, batchSize, async (told) => (await all(told))[name])]));
 }
 
 /** @throws UserError where the settings want jitter: for trainings that look at features, not at images */

@@ -4,6 +4,7 @@ import type { TensorSpec, TypedArray } from '../tensor/graph.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { compileAccumulatedTraining, type MicroBatch } from './accumulated-training.js';
+import type { Told } from './batch-source.js';
 import { compileTraining, inOneOrder, startingState } from './compiled-training.js';
 import { MetricsLog, type Metrics } from './metrics-log.js';
 import { lockRun } from './run-lock.js';
@@ -22,9 +23,8 @@ export interface TrainingTask {
   batch(step: number): Record<string, TypedArray>;
   /**
    * Arrays that stay with the engine, which the objective finds among a batch's; asked for once, before the first step.
-   * @param told hears how many of how many parts of them are ready; what it throws ends the work
    */
-  resident?(told?: (done: number, total: number) => void): Promise<Record<string, ResidentArray>>;
+  resident?(told?: Told): Promise<Record<string, ResidentArray>>;
   /** Steps in an epoch. */
   stepsPerEpoch: number;
   /** Lines for the log about the model as it is after `step` steps. */
@@ -46,8 +46,8 @@ export interface ShapedTrainingTask extends Omit<TrainingTask, 'inputs' | 'batch
 
 /** What a training run tells while it goes on. */
 export interface TrainingListener {
-  /** While what stays with the engine is made ready: images, say. */
-  preparing?(done: number, total: number): void;
+  /** While what stays with the engine is made ready: images, say. @param what see {@link Told} */
+  preparing?(done: number, total: number, what?: string): void;
   /** Before the first step; `from` is the step that a resumed run goes on from. */
   started?(from: number, note?: string): void;
   /** After each step. */
@@ -108,8 +108,8 @@ async function trainLocked(task: TrainingTask | ShapedTrainingTask, { folder, ru
   }
 
   const log = new MetricsLog(folder, loaded?.checkpoint.counters.metricsBytes ?? 0);
-  const preparing = (made: number, total: number): void => {
-    listener?.preparing?.(made, total);
+  const preparing: Told = (made, total, what) => {
+    listener?.preparing?.(made, total, what);
     if (signal?.aborted) throw new TrainingInterrupted(done, folder);
   };
   const compiled = 'microBatches' in task ? compileAccumulatedTraining(task, state, settings, threads) : compileTraining(task, state, settings, threads, preparing);
