@@ -102,6 +102,8 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   'npx qdetr weights fetch resnet101-v1 resnet50-v1': { file: 'test/cli/official-commands.test.ts', holds: /run\('weights', 'fetch', 'detr'/ },
   'npx qdetr weights fetch detr-r50': { file: 'test/cli/official-commands.test.ts', holds: /run\('weights', 'fetch', 'detr'/ },
   'npx qdetr weights show FILE': { file: 'test/cli/weights-convert.test.ts', holds: /qdetr\(\['weights', 'show', file/ },
+  'npx qdetr weights train --role teacher --scale gpu': { file: 'test/cli/weights-train.test.ts', holds: /\['weights', 'train', '--role', 'teacher', '--scale', 'smoke'/ },
+  'npx qdetr weights pack RUN --as gpu-teacher': { file: 'test/cli/weights-train.test.ts', holds: /\['weights', 'pack', id!, '--as', 'smoke-teacher'/ },
   'npx qdetr weights convert --from FILE --to OUT.safetensors': { file: 'test/cli/weights-convert.test.ts', holds: /qdetr\(\['weights', 'convert', '--from'/ },
   'npx qdetr train --list-presets': { run: 'train --list-presets', prints: /voc-q-detr-r50-4bit +4-4-8 +300 epochs x 2/ },
   'npx qdetr train --preset voc-detr-r101 --from .data/weights/resnet101-63fe2227.pth --export teacher.safetensors': { file: 'test/cli/train-preset.test.ts', holds: /train\('voc-detr-r101'/ },

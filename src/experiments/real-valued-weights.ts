@@ -19,11 +19,16 @@ type Trained = Pick<Cell, 'scale' | 'family' | 'seed' | 'changes'>;
 export async function realValuedWeights({ scale, family, seed, changes }: Trained, data: DetectorData, perform: Perform, root?: string): Promise<RunStart> {
   const model = modelOf(scale, family), name = shippedName(scale, family);
   if (hasShippedWeights(name)) return startingWeights('shipped', model, name, root);
-  return trainRealValued('student', model, { scale, family, seed, changes }, data, perform);
+  return trainRealValued('student', model, { scale, seed, changes }, data, perform);
 }
 
+/** The two detectors that cells need real-valued: the student, and the larger teacher. */
+export const ROLES = ['student', 'teacher'] as const;
+/** See `ROLES`. */
+export type Role = (typeof ROLES)[number];
+
 /** A detector of some model from random weights, its backbone trained on sprites first. */
-async function trainRealValued(role: 'student' | 'teacher', model: DetectorSettings, { scale, seed, changes }: Trained, data: DetectorData, perform: Perform): Promise<RunStart> {
+export async function trainRealValued(role: Role, model: DetectorSettings, { scale, seed, changes }: Omit<Trained, 'family'>, data: DetectorData, perform: Perform): Promise<FinishedRun> {
   const training = resolveSettings(scale, { ...changes, seed }, '--set');
   const onSprites: TrainingSettings = { ...training, evaluationInterval: training.steps, ...SPRITES[scale].training, jitter: undefined }; // no detector's images
   const backbone = await perform(backboneRun(`weights/${role}-backbone`, scale, model, data, onSprites, SPRITES[scale].pool), `${role}'s backbone on sprites`);

@@ -8,10 +8,12 @@ import type { Family } from '../models/settings.js';
 import type { ParameterValues } from '../tensor/parameters.js';
 import { readParameters } from '../tensor/parameter-file.js';
 
-const FOLDER = 'data-manifests/weights';
-const RESTORE = `restore it with 'git checkout ${FOLDER}'`;
+/** Where the weights lie that come with the project. */
+export const SHIPPED_FOLDER = 'data-manifests/weights';
+const RESTORE = `restore it with 'git checkout ${SHIPPED_FOLDER}'`;
 
-const manifestSchema = z.object({
+/** What lies beside a file of weights that comes with the project. */
+export const shippedManifestSchema = z.object({
   schemaVersion: z.literal(1).describe('1'),
   file: z.string().regex(/^[\w.-]+\.safetensors$/).describe('a safetensors file beside the manifest'),
   sha256: z.string().regex(/^[0-9a-f]{64}$/).describe('64 hexadecimal digits'),
@@ -21,6 +23,9 @@ const manifestSchema = z.object({
   /** How they were made: command, settings, data, machine, hours. */
   madeBy: z.record(z.unknown()).describe('an object'),
 }).strict();
+
+/** See `shippedManifestSchema`. */
+export type ShippedManifest = z.infer<typeof shippedManifestSchema>;
 
 /** Weights that come with the project. */
 export interface ShippedWeights {
@@ -43,13 +48,13 @@ function partsOf(name: string): { scale: string; kind: string } {
  * The real-valued detector that comes with the project under a name ({@link shippedName}), checked against its SHA-256.
  * @throws UserError when there is none (it names the scales that have one of its kind), or it is damaged
  */
-export function shippedWeights(name: string, folder = FOLDER): ShippedWeights {
+export function shippedWeights(name: string, folder = SHIPPED_FOLDER): ShippedWeights {
   const manifestFile = path.join(folder, `minivoc-${name}.json`);
   if (!existsSync(manifestFile)) {
     const { scale, kind } = partsOf(name), others = scalesIn(folder, kind);
     if (others.length > 0) throw new UserError(`no ${kind && `${kind} `}weights of scale ${scale} come with the project, only of ${others.join(', ')} (${folder}): choose one of these with --scale, or other weights with --from`);
   }
-  const manifest = parseStrictly(manifestSchema, readJson(manifestFile, RESTORE), manifestFile, RESTORE);
+  const manifest = parseStrictly(shippedManifestSchema, readJson(manifestFile, RESTORE), manifestFile, RESTORE);
   const file = path.join(folder, manifest.file);
   let bytes: Uint8Array;
   try {
@@ -63,7 +68,7 @@ export function shippedWeights(name: string, folder = FOLDER): ShippedWeights {
 }
 
 /** Whether weights of this name come with the project. */
-export const hasShippedWeights = (name: string, folder = FOLDER): boolean => existsSync(path.join(folder, `minivoc-${name}.json`));
+export const hasShippedWeights = (name: string, folder = SHIPPED_FOLDER): boolean => existsSync(path.join(folder, `minivoc-${name}.json`));
 
 /** Scales that have weights of a kind. */
 function scalesIn(folder: string, kind: string): string[] {

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.js';
+import { narrowHalf } from './half.js';
 import type { ParameterValues } from './parameters.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 
@@ -16,11 +17,18 @@ export function readParameters(file: string): { parameters: ParameterValues; not
   return { parameters, notes: metadata };
 }
 
-/** Writes parameters, sorted by name, as a safetensors file. @throws UserError when it can't be written */
-export function writeParameters(file: string, parameters: ParameterValues, notes: Readonly<Record<string, string>> = {}): void {
+/**
+ * Writes parameters, sorted by name, as a safetensors file.
+ * @param isHalf which are stored in f16, rounded to 11 bits
+ * @throws UserError when it can't be written
+ */
+export function writeParameters(file: string, parameters: ParameterValues, notes: Readonly<Record<string, string>> = {}, isHalf: (name: string) => boolean = () => false): void {
   const names = Object.keys(parameters).sort();
   writeSafetensors(file, {
-    tensors: new Map(names.map((name) => [name, { dtype: 'F32', shape: parameters[name].shape, data: parameters[name].data }])),
+    tensors: new Map(names.map((name) => {
+      const { shape, data } = parameters[name];
+      return [name, isHalf(name) ? { dtype: 'F16', shape, data: narrowHalf(data) } : { dtype: 'F32', shape, data }];
+    })),
     metadata: new Map(Object.entries(notes)),
   });
 }

@@ -3,12 +3,13 @@ import { readBytes, writeFileAtomic } from '../files.js';
 import { widenBrainFloat, widenHalf } from './half.js';
 import { parseStrictJson, type StrictJson } from './strict-json.js';
 
-/** One array of a safetensors file, row-major. F16 and BF16 are widened to F32 when they are read. */
+/** One array of a safetensors file, row-major. F16 and BF16 are widened to F32 when they are read; F16 is only written. */
 export type SafetensorsArray =
   | { dtype: 'F32'; shape: readonly number[]; data: Float32Array }
   | { dtype: 'I32'; shape: readonly number[]; data: Int32Array }
   | { dtype: 'I64'; shape: readonly number[]; data: BigInt64Array }
-  | { dtype: 'U8'; shape: readonly number[]; data: Uint8Array };
+  | { dtype: 'U8'; shape: readonly number[]; data: Uint8Array }
+  | { dtype: 'F16'; shape: readonly number[]; data: Uint16Array };
 
 /** What a safetensors file holds: arrays and notes, by name. */
 export interface Safetensors {
