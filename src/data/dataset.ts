@@ -23,6 +23,17 @@ export interface Sample {
   objects: AnnotatedObject[];
 }
 
+/** Samples from one up to, not including, another. */
+export interface SampleRange { start: number; end: number }
+
+/** A range of samples. */
+export interface ComposedSamples {
+  start: number;
+  /** RGB pixels [n, size, size, 3]. */
+  images: Uint8Array;
+  samples: Omit<Sample, 'image'>[];
+}
+
 /** Images of one size with boxes. */
 export interface DetectionDataset {
   readonly length: number;
@@ -39,4 +50,9 @@ export interface DetectionDataset {
    * @param told hears how many images of how many are there; what it throws ends the packing
    */
   packed?(told?: (done: number, total: number) => void): Promise<Int32Array>;
+  /**
+   * Makes many samples at once, in several threads, where the data set can; the same ones as `sample` makes.
+   * @param made is given each range as it comes, in any order; what it throws ends the work
+   */
+  compose?(ranges: readonly SampleRange[], made: (samples: ComposedSamples) => void): Promise<void>;
 }

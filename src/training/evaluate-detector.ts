@@ -40,6 +40,7 @@ export function createDetectorEvaluator(settings: DetectorSettings, quantization
     const isNew = !compiled;
     const step = await (compiled ??= compile(parameters));
     if (!isNew) step.writeState(parameters);
+    if (count === dataset.length) await dataset.packed?.(); // which composes its images faster than one by one
     const images = new Float32Array(BATCH * imageSize * imageSize * 3);
     const categories = dataset.classes.map((_, i) => i);
     const parts: Detections[] = [];

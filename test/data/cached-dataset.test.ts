@@ -48,6 +48,27 @@ test('packed images are those of the samples, which share their memory from then
   t.deepEqual(composed, [1, 0, 2]);
 });
 
+test('packing has many missing images made at once, and only those ranges in which one is missing', async (t) => {
+  const { dataset, composed } = counting(), asked: number[] = [];
+  const cached = cachedDataset<DetectionDataset>({
+    ...dataset, length: 1045,
+    compose: (ranges, made) => {
+      for (const { start, end } of ranges) {
+        asked.push(start);
+        const indices = Array.from({ length: end - start }, (_, i) => start + i);
+        made({ start, images: Uint8Array.from(indices.flatMap((index) => [index % 251, 1, 2])), samples: indices.map((index) => ({ id: `many ${index}`, objects: [] })) });
+      }
+      return Promise.resolve();
+    },
+    sample: (index) => ({ ...dataset.sample(index), image: Uint8Array.of(index % 251, 1, 2) }),
+  });
+  for (let index = 20; index < 41; index++) cached.sample(index);
+  const packed = new Uint8Array((await cached.packed()).buffer);
+  t.deepEqual([asked.length, asked.includes(20), asked.slice(0, 3)], [52, false, [0, 40, 60]]);
+  t.true(Array.from({ length: 1045 }, (_, index) => index).every((index) => packed[4 * index] === index % 251 && cached.sample(index).image[0] === index % 251));
+  t.deepEqual([cached.sample(25).id, cached.sample(60).id, composed.length], ['25', 'many 60', 21]);
+});
+
 test('packing that its listener stops begins again the next time', async (t) => {
   const { dataset } = counting();
   const cached = cachedDataset({ ...dataset, sample: (index) => ({ ...dataset.sample(index), image: Uint8Array.of(index, 0, 0) }) });

@@ -3,25 +3,8 @@ import path from 'node:path';
 import { UserError, messageOf } from '../../errors.js';
 import { projectPath, readJson, sha256 } from '../../files.js';
 import { BANK_FOLDER, bankIndexSchema, type BankIndex } from './bank-format.js';
-import { readPictures, type DecodedPicture } from './read-pictures.js';
-import { Sprite } from './sprite.js';
-
-/** A group of sprites that show the same thing, by source. */
-export interface BankGroup {
-  class: string;
-  group: string;
-  name: string;
-  unseen: boolean;
-  parts: { source: string; sprites: Sprite[] }[];
-}
-
-/** The decoded sprite bank. */
-export interface Bank {
-  groups: BankGroup[];
-  backgrounds: { name: string; split: string; picture: DecodedPicture }[];
-  /** SHA-256 over the index, which holds those of all other files. */
-  hash: string;
-}
+import { bankOf, type Bank, type DecodedBank } from './decoded-bank.js';
+import { readPictures } from './read-pictures.js';
 
 const REMEDY = 'git checkout data-manifests/minivoc brings it back';
 
@@ -60,34 +43,33 @@ export function readBankFiles(folder = projectPath(BANK_FOLDER)): { index: BankI
   return { index, files, hash: sha256(readFileSync(indexFile)) };
 }
 
-const opened = new Map<string, Bank>();
+const opened = new Map<string, { bank: Bank; decoded: DecodedBank }>();
 
 /**
  * Opens the sprite bank; a second call returns the same one.
  * @param folder folder of the bank
  * @throws UserError when a file is missing or damaged
  */
-export function openBank(folder = projectPath(BANK_FOLDER)): Bank {
+export const openBank = (folder?: string): Bank => open(folder).bank;
+
+/** What the bank is made of, for threads. See {@link openBank}. */
+export const decodedBank = (folder?: string): DecodedBank => open(folder).decoded;
+
+function open(folder = projectPath(BANK_FOLDER)): { bank: Bank; decoded: DecodedBank } {
   const known = opened.get(folder);
   if (known) return known;
   const { index, files, hash } = readBankFiles(folder);
   const names = [...files.keys()];
   const pictures = new Map(readPictures([...files.values()]).map((picture, i) => [names[i], picture]));
-  const pictureOf = (name: string, channels: number): DecodedPicture => {
+  const check = (name: string, channels: number): void => {
     const picture = pictures.get(name);
     const { width, height } = index.files[name] ?? {};
     if (!picture || picture.width !== width || picture.height !== height || picture.channels !== channels)
       throw new UserError(`${path.join(folder, name)} is no picture of ${width}x${height} with ${channels} channels: ${REMEDY}`);
-    return picture;
   };
-  const bank: Bank = {
-    hash,
-    groups: index.groups.map(({ parts, ...group }) => ({
-      ...group,
-      parts: parts.map(({ source, sheet, rectangles }) => ({ source, sprites: rectangles.map((rectangle) => new Sprite(pictureOf(sheet, 4), rectangle)) })),
-    })),
-    backgrounds: index.backgrounds.map(({ name, split, file }) => ({ name, split, picture: pictureOf(file, 3) })),
-  };
-  opened.set(folder, bank);
-  return bank;
+  index.groups.forEach(({ parts }) => parts.forEach(({ sheet }) => check(sheet, 4)));
+  index.backgrounds.forEach(({ file }) => check(file, 3));
+  const decoded = { index: { groups: index.groups, backgrounds: index.backgrounds }, pictures, hash }, bank = bankOf(decoded);
+  opened.set(folder, { bank, decoded });
+  return { bank, decoded };
 }

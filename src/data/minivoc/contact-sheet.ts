@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import type { DetectionDataset } from '../dataset.js';
-import type { Bank } from './bank.js';
+import type { Bank } from './decoded-bank.js';
 
 /** A framed picture with lines of text under it. */
 interface Tile { image: Buffer; width: number; height: number; channels: 3 | 4; caption: string[] }

@@ -1,20 +1,9 @@
-import { sha256 } from '../../files.js';
-import type { DetectionDataset, Sample } from '../dataset.js';
-import { VOC_CLASSES } from '../voc-classes.js';
-import { openBank } from './bank.js';
-import { compose, COMPOSER_VERSION, type Composition } from './compose.js';
-import { poolsOf } from './pools.js';
-import { drawScene, drawSingle } from './scene.js';
-import { checkSettings, MINIVOC_SEED, MINIVOC_SPLITS, type MiniVocSettings } from './settings.js';
+import { decodedBank, openBank } from './bank.js';
+import { composeInThreads } from './compose-in-threads.js';
+import { composedSplit, type MiniVoc } from './composed-split.js';
+import { checkSettings, MINIVOC_SEED, type MiniVocSettings } from './settings.js';
 
-/** The embedded data set: images composed when they are asked for. */
-export interface MiniVoc extends DetectionDataset {
-  readonly split: string;
-  /** The image with the instance of each pixel; `sample` without the latter. */
-  composition(index: number): Composition;
-  /** One sprite in the middle of an image, for pre-training a backbone: RGB pixels [size, size, 3] and the label. */
-  sprites(index: number): { image: Uint8Array; label: number };
-}
+export type { MiniVoc } from './composed-split.js';
 
 /**
  * Opens a split of MiniVOC. Image `index` depends on (seed, split, index), the bank and the composer's version, and on nothing else.
@@ -22,23 +11,10 @@ export interface MiniVoc extends DetectionDataset {
  */
 export function openMiniVoc({ size, split, seed = MINIVOC_SEED }: MiniVocSettings): MiniVoc {
   checkSettings({ size, split, seed } as { size: number; split: string; seed: number });
-  const bank = openBank();
-  const pools = poolsOf(bank, split);
-  const length = MINIVOC_SPLITS[split];
-  const composition = (index: number): Composition => {
-    if (!Number.isInteger(index) || index < 0 || index >= length) throw new RangeError(`MiniVOC ${split} has images 0 to ${length - 1}, not ${index}`);
-    return compose(drawScene(pools, split, seed, index), size);
-  };
+  const settings = { size, split, seed };
   return {
-    length, size, split, classes: VOC_CLASSES, composition,
-    dataHash: sha256(`minivoc composer ${COMPOSER_VERSION} bank ${bank.hash} split ${split} seed ${seed} size ${size} length ${length}`),
-    sample: (index): Sample => {
-      const { image, objects } = composition(index);
-      return { id: `${split}-${String(index).padStart(6, '0')}`, image, objects };
-    },
-    sprites: (index) => {
-      const scene = drawSingle(pools, split, seed, index);
-      return { image: compose(scene, size).image, label: scene.instances[0].label };
-    },
+    ...composedSplit(openBank(), settings),
+    compose: (ranges, made) => composeInThreads({ bank: decodedBank(), settings, sprites: false }, ranges, made),
+    composeSprites: (ranges, made) => composeInThreads({ bank: decodedBank(), settings, sprites: true }, ranges, made),
   };
 }

@@ -1,6 +1,6 @@
 import type { RandomStream } from '../../tensor/random.js';
 import { VOC_CLASSES } from '../voc-classes.js';
-import type { Bank, BankGroup } from './bank.js';
+import type { Bank, BankGroup } from './decoded-bank.js';
 import type { MiniVocSplit } from './settings.js';
 import type { Sprite } from './sprite.js';
 import type { DecodedPicture } from './read-pictures.js';

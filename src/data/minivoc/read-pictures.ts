@@ -7,14 +7,19 @@ import { projectPath } from '../../files.js';
 /** A decoded picture: `channels` bytes a pixel (RGB or RGBA, straight alpha). */
 export interface DecodedPicture { data: Uint8Array; width: number; height: number; channels: number }
 
-/** Runs in a worker: decodes every file with sharp, posts the pictures and wakes the waiting thread. */
+/** Runs in a worker: decodes every file with sharp into memory that threads can share, posts the pictures and wakes the waiting thread. */
 const DECODER = `
 const { workerData: { sharp: path, files, port, done } } = require('node:worker_threads');
 const sharp = require(path);
+const shared = (data) => {
+  const copy = new Uint8Array(new SharedArrayBuffer(data.length));
+  copy.set(data);
+  return copy;
+};
 Promise.all(files.map((file) => sharp(Buffer.from(file)).raw().toBuffer({ resolveWithObject: true })))
-  .then((all) => ({ pictures: all.map(({ data, info }) => ({ data: new Uint8Array(data), width: info.width, height: info.height, channels: info.channels })) }),
+  .then((all) => ({ pictures: all.map(({ data, info }) => ({ data: shared(data), width: info.width, height: info.height, channels: info.channels })) }),
     (error) => ({ error: String(error && error.message) }))
-  .then((answer) => { port.postMessage(answer, (answer.pictures || []).map((picture) => picture.data.buffer)); Atomics.store(done, 0, 1); Atomics.notify(done, 0); });
+  .then((answer) => { port.postMessage(answer); Atomics.store(done, 0, 1); Atomics.notify(done, 0); });
 `;
 const LIMIT_MS = 60_000;
 

@@ -1,11 +1,11 @@
 import { sha256 } from '../../files.js';
 import type { DetectionDataset } from '../dataset.js';
-import type { MiniVoc } from './minivoc.js';
+import type { MiniVoc } from './composed-split.js';
 
 /** The first `length` single sprites of a split as a data set: each image shows one object, whose box is the whole image. */
-export function spriteDataset({ size, split, classes, dataHash, sprites }: MiniVoc, length: number): DetectionDataset {
+export function spriteDataset({ size, split, classes, dataHash, sprites, composeSprites }: MiniVoc, length: number): DetectionDataset {
   return {
-    length, size, classes,
+    length, size, classes, compose: composeSprites,
     dataHash: sha256(`${dataHash} sprites ${length}`),
     sample: (index) => {
       const { image, label } = sprites(index);

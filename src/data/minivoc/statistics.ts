@@ -1,5 +1,5 @@
 import { VOC_CLASSES } from '../voc-classes.js';
-import type { Bank } from './bank.js';
+import type { Bank } from './decoded-bank.js';
 import type { MiniVoc } from './minivoc.js';
 
 /** Sprites and groups of a class. */
