@@ -8,8 +8,9 @@ import { realValued, type Quantization } from '../models/forward.js';
 import { normalizedPixels } from '../models/normalize-images.js';
 import { moduleGroup, type ModuleGroup } from '../models/quantization-policy.js';
 import type { DetectorSettings } from '../models/settings.js';
-import { createCalibration, type QuantizerMethod, type WeightStart } from '../quantizer/calibration.js';
+import { bitsOf, createCalibration, type QuantizerMethod, type WeightStart } from '../quantizer/calibration.js';
 import type { Observer } from '../quantizer/observer.js';
+import { isReal } from '../quantizer/precision.js';
 import { isQuantizerParameter } from '../quantizer/scales.js';
 import { useBackend } from '../tensor/backend.js';
 import { selectParameters, toTensors, type ParameterValues, type Parameters } from '../tensor/parameters.js';
@@ -86,9 +87,9 @@ export async function studentParameters(weights: ParameterValues, { model, quant
   const aligned = isNew ? { ...known, ...(await alignmentParameters(alignment, model, (observe) => calibration(known, quantizationBefore, observe))) } : known;
   const map = distillation ? distillationParameters(distillation.settings, model, distillation.teacher.model, new RandomStream(seed, MAP)) : {};
   if (quantization === realValued) return { ...map, ...aligned };
-  const { observe, quantizerParameters } = createCalibration();
-  await calibration(aligned, quantizationBefore, observe);
   // A trained stage's groups have all quantizers that they need: a calibration might choose the other grid, signed or not, for one of them, which nothing would read.
   const isTaken = (name: string): boolean => before !== undefined && before.groups.includes(moduleGroup(name)!);
-  return { ...map, ...selectParameters(quantizerParameters(quantization, quantizer, { weights: weightStart }), (name) => !isTaken(name)), ...aligned };
+  const { observe, quantizerParameters } = createCalibration((name) => !isTaken(name) && !isReal(bitsOf(name, quantization)));
+  await calibration(aligned, quantizationBefore, observe);
+  return { ...map, ...quantizerParameters(quantization, quantizer, { weights: weightStart }), ...aligned };
 }

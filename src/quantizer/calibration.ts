@@ -41,17 +41,24 @@ export interface Calibration {
   quantizerParameters: (precision: Precision | ((module: string) => Precision), method?: QuantizerMethod, options?: QuantizerMethodOptions) => ParameterValues;
 }
 
+/** Bits that a precision gives to a quantizer. */
+export function bitsOf(quantizer: string, precision: Precision | ((module: string) => Precision)): number {
+  const of = typeof precision === 'function' ? precision(moduleOf(quantizer)) : precision, kind = kindOf(quantizer);
+  return kind === 'weight' ? of.weightBits : kind === 'input' ? of.activationBits : of.attentionBits;
+}
+
 /**
  * Initial scales and offsets from what the real-valued model computes; those of LSQ+ and LSQ (decision A4): weights 2 mean|w| / sqrt(Qp) for each
  * output channel; activations by least squared error; the softmax outputs of attention the full range [0, 1], since their
  * peaks, which carry the attention, are too rare to count in a squared error.
+ * @param isWanted which quantizers are observed, by their name; default all
  */
-export function createCalibration(): Calibration {
+export function createCalibration(isWanted: (quantizer: string) => boolean = () => true): Calibration {
   const histograms = new Map<string, ValueHistogram[]>();
   return {
     histograms,
     observe: (quantizer, values) => {
-      if (kindOf(quantizer) === '') return; // what a distribution alignment reads
+      if (kindOf(quantizer) === '' || !isWanted(quantizer)) return; // the former: what a distribution alignment reads
       const known = histograms.get(quantizer);
       if (known && kindOf(quantizer) === 'weight') return; // the same in every batch
       const axis = scaleAxis(quantizer, values);
@@ -65,8 +72,7 @@ export function createCalibration(): Calibration {
     },
     quantizerParameters: (precision, method = 'LSQ+', options = {}) => {
       const entries = [...histograms].map(([quantizer, seen]) => {
-        const of = typeof precision === 'function' ? precision(moduleOf(quantizer)) : precision;
-        const bits = kindOf(quantizer) === 'weight' ? of.weightBits : kindOf(quantizer) === 'input' ? of.activationBits : of.attentionBits;
+        const bits = bitsOf(quantizer, precision);
         return isReal(bits) ? {} : initialParameters(quantizer, seen, bits, method, options);
       });
       return Object.assign({}, ...entries) as ParameterValues;

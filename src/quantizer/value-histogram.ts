@@ -23,13 +23,18 @@ export class ValueHistogram {
     }
     if (min > max) return;
     this.#cover(min, max);
+    const { counts } = this, low = this.#low, width = this.#width;
+    let sum = this.sumOfMagnitudes, added = 0;
     for (let block = start; block < values.length; block += step) {
       for (let i = block; i < block + run; i++) {
-        this.counts[this.#binOf(values[i])]++;
-        this.sumOfMagnitudes += Math.abs(values[i]);
-        this.total++;
+        const value = values[i];
+        counts[Math.min(Math.max(Math.floor((value - low) / width), 0), BINS - 1)]++;
+        sum += Math.abs(value);
       }
+      added += run;
     }
+    this.sumOfMagnitudes = sum;
+    this.total += added;
   }
 
   /** The bins that hold something: their centres (kept within [min, max]) and counts. */
@@ -58,10 +63,6 @@ export class ValueHistogram {
     while (below + this.counts[bin] <= rank) below += this.counts[bin++];
     const value = this.#low + (bin + (rank - below + 0.5) / this.counts[bin]) * this.#width;
     return Math.min(Math.max(value, this.min), this.max);
-  }
-
-  #binOf(value: number): number {
-    return Math.min(Math.max(Math.floor((value - this.#low) / this.#width), 0), BINS - 1);
   }
 
   #cover(min: number, max: number): void {

@@ -145,3 +145,12 @@ test('the least error of a weight is never above that of LSQ\'s rule', (t) => {
     return error(searchScale(histogram, range)) <= 1.02 * error(byLsq) + 1e-6;
   }), { numRuns: 200, seed: 5 }));
 });
+
+test.serial('quantizers that are not wanted are not observed', async (t) => {
+  await useBackend('cpu');
+  const { observe, histograms, quantizerParameters } = createCalibration((quantizer) => quantizer !== 'b.input_quantizer'), values = tf.tensor1d([1, 2, 3]);
+  for (const quantizer of ['a.input_quantizer', 'b.input_quantizer']) observe(quantizer, values);
+  values.dispose();
+  t.deepEqual([...histograms.keys()], ['a.input_quantizer']);
+  t.deepEqual(Object.keys(quantizerParameters({ weightBits: 4, activationBits: 4, attentionBits: 8 })), ['a.input_quantizer.scale', 'a.input_quantizer.offset']);
+});
