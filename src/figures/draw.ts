@@ -10,11 +10,12 @@ import { figure28 } from './figure-2.8.js';
 import { figure29 } from './figure-2.9.js';
 import { observationRecords, type Observations } from './observation-records.js';
 import { paperValues } from './paper-values.js';
+import { recordPlaces } from './record-places.js';
 import { writeFigure } from './render.js';
 import { runSummaries, type RunSummaries } from './run-summaries.js';
 import type { TableCosts } from './table-costs.js';
-import { table22Chart } from './table-2.2-chart.js';
-import { table22Json, table22Markdown } from './table-2.2-text.js';
+import { table22Chart, table22ConditionsChart } from './table-2.2-chart.js';
+import { hasOtherTables, table22Json, table22Markdown } from './table-2.2-text.js';
 import { table22 } from './table-2.2.js';
 
 /** The artefacts of the paper that can be drawn, in the order of the book; then those that only the CVPR paper has. */
@@ -28,6 +29,8 @@ export interface DrawOptions {
   costs: TableCosts;
   runs?: RunSummaries;
   observations?: Observations;
+  /** Where fresh runs are, for links to their records. */
+  fresh?: string;
   folder?: string;
 }
 
@@ -35,20 +38,21 @@ export interface DrawOptions {
  * Draws tables and figures from the paper's values and run records, and returns the files written.
  * @throws UserError for an unknown artefact, a damaged record, or a file that can't be written.
  */
-export async function drawFigures({ only, costs, runs = runSummaries(), observations = observationRecords(), folder = 'figures' }: DrawOptions): Promise<string[]> {
+export async function drawFigures({ only, costs, runs = runSummaries(), observations = observationRecords(), fresh = '.runs', folder = 'figures' }: DrawOptions): Promise<string[]> {
   const wanted = ARTEFACTS.filter((artefact) => only === undefined || artefact === only);
   if (wanted.length === 0) throw new UserError(`'${only}' is no figure of this kit: choose one of ${ARTEFACTS.join(', ')}`);
   const files: string[] = [];
-  for (const artefact of wanted) files.push(...(await draw[artefact]({ runs, costs, observations, folder })));
+  for (const artefact of wanted) files.push(...(await draw[artefact]({ runs, costs, observations, fresh, folder })));
   return files;
 }
 
 const draw: Record<Artefact, (drawn: Required<Omit<DrawOptions, 'only'>>) => Promise<string[]>> = {
-  'table-2.2': ({ runs, folder }) => {
+  'table-2.2': async ({ runs, fresh, folder }) => {
     const paper = paperValues();
-    const table = table22(paper, runs);
+    const table = table22(paper, runs, { places: recordPlaces(), fresh });
     const texts = [['table-2.2.md', table22Markdown(table)], ['table-2.2.json', table22Json(table, paper)]] as const;
-    return writeFigure('table-2.2', table22Chart(table), folder, texts);
+    const main = await writeFigure('table-2.2', table22Chart(table), folder, texts);
+    return hasOtherTables(table) ? [...main, ...(await writeFigure('table-2.2-conditions', table22ConditionsChart(table), folder))] : main;
   },
   'figure-2.8': ({ observations, folder }) => writeFigure('figure-2.8', figure28(observations), folder),
   'figure-2.9': ({ observations, folder }) => writeFigure('figure-2.9', figure29(observations), folder),

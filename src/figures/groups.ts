@@ -1,7 +1,8 @@
 import { MODULE_GROUPS, finalEvaluation, type RunScope, type RunSummary, type Scale } from '../training/run-record.js';
+import { isByProtocol, type ConditionedRun } from './conditions.js';
 
 /** What grouping needs to know of a run: keys that summaries and observations have. */
-export type GroupedRun = Pick<RunSummary, 'id' | 'artefact' | 'method' | 'bits' | 'model' | 'scale' | 'dataset' | 'seed' | 'recipe' | 'tau' | 'lambda' | 'scope' | 'groups' | 'finishedAt'> & Partial<Pick<RunSummary, 'experiment'>>;
+export type GroupedRun = Pick<RunSummary, 'id' | 'artefact' | 'method' | 'bits' | 'model' | 'scale' | 'dataset' | 'seed' | 'recipe' | 'tau' | 'lambda' | 'scope' | 'groups' | 'finishedAt'> & ConditionedRun & Partial<Pick<RunSummary, 'experiment'>>;
 
 /** Runs that may be averaged with each other: the same scope, scale, data set, model and protocol. */
 export interface RunGroup<R extends GroupedRun = RunSummary> {
@@ -25,7 +26,7 @@ export function quantizedGroups(run: Pick<RunSummary, 'bits' | 'scope' | 'groups
 }
 
 /** How a run came about: runs of `npm start` and of `qdetr train` have other steps than those of experiments. */
-const protocolOf = ({ experiment }: GroupedRun): string => /^(start|train)\//.exec(experiment ?? '')?.[1] ?? 'experiment';
+export const protocolOf = ({ experiment }: GroupedRun): string => /^(start|train)\//.exec(experiment ?? '')?.[1] ?? 'experiment';
 
 /** Which runs {@link groupFor} may choose from. */
 export interface GroupWish {
@@ -33,20 +34,22 @@ export interface GroupWish {
   scope?: RunScope;
   /** Whether runs of a model, by its name, may be shown; default: all. */
   model?: (model: string) => boolean;
+  /** Whether a run of an experiment, by its conditions, may be shown; default {@link isByProtocol}: those trained as the paper's protocol says. */
+  conditions?: (run: ConditionedRun) => boolean;
 }
 
 /**
  * The one group of runs that an artefact shows of those given; null where it has none. Runs of different scopes, scales, data
- * sets, models or protocols (experiments, `npm start`, `qdetr train`) are never averaged or drawn together. DETR comes before
+ * sets, models, protocols (experiments, `npm start`, `qdetr train`) or conditions are never averaged or drawn together. DETR comes before
  * SMCA-DETR (the artefacts of the book are DETR's); of several groups the largest scale is shown (a trial at `smoke` hides
  * nothing), of several of that scale the one of an experiment, and of several of those the one of the run that finished last. In a cell, runs of another recipe (settings, start weights) than the last one are left out, and a
  * seed that was run again counts once, the last time.
  */
-export function groupFor<R extends GroupedRun>(artefact: string, runs: readonly R[], { scope = 'detector', model: wanted = () => true }: GroupWish = {}): RunGroup<R> | null {
+export function groupFor<R extends GroupedRun>(artefact: string, runs: readonly R[], { scope = 'detector', model: wanted = () => true, conditions = isByProtocol }: GroupWish = {}): RunGroup<R> | null {
   const groups = new Map<string, RunGroup<R>>();
   for (const run of runs) {
     const { scale, dataset, model } = run;
-    if (!run.artefact.includes(artefact) || scopeOf(run) !== scope || !wanted(model)) continue;
+    if (!run.artefact.includes(artefact) || scopeOf(run) !== scope || !wanted(model) || (protocolOf(run) === 'experiment' && !conditions(run))) continue;
     const key = [scale, dataset, model, protocolOf(run)].join('|');
     const group = groups.get(key) ?? { scope, scale, dataset, model, runs: [] };
     group.runs.push(run);

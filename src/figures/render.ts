@@ -37,11 +37,14 @@ export function compileFigure(figure: Figure, warn: (message: string) => void = 
 export async function figureToSvg(figure: Figure): Promise<string> {
   const view = new vega.View(vega.parse(compileFigure(figure)), { renderer: 'none' });
   try {
-    return await view.toSVG();
+    return titled(await view.toSVG());
   } finally {
     view.finalize();
   }
 }
+
+/** Marks that lead somewhere with the title that browsers show who points at them: vega writes it as a label for screen readers alone. */
+const titled = (svg: string): string => svg.replace(/(<a [^>]*>)(<\w+ aria-label="([^"]*)")/g, '$1<title>$3</title>$2');
 
 /** Rasterizes an SVG with the project's own fonts, `scale` pixels for each of its units. */
 export function svgToPng(svg: string, scale = 2): Buffer {

@@ -13,7 +13,7 @@ import { MODULE_GROUPS } from '../../src/training/run-record.js';
 import { compileFigure, figureToSvg, renderFigure, svgToPng, type Figure } from '../../src/figures/render.js';
 import type { RunSummaries } from '../../src/figures/run-summaries.js';
 import { METHODS } from '../../src/figures/style.js';
-import { table22Chart } from '../../src/figures/table-2.2-chart.js';
+import { table22Chart, table22ConditionsChart } from '../../src/figures/table-2.2-chart.js';
 import { table22 } from '../../src/figures/table-2.2.js';
 import { methodPoints, tauPoints } from '../../src/figures/tau-points.js';
 import { madeUpRun } from './summaries.js';
@@ -41,6 +41,7 @@ const startRuns = [
 ].map((run) => madeUpRun({ ...transformer, artefact: [...transformer.artefact], informationPlane: [...transformer.informationPlane], ...run }));
 const figures: Record<string, (runs: RunSummaries) => Figure> = {
   'table-2.2': (runs) => table22Chart(table22(paper, runs)),
+  'table-2.2-conditions': (runs) => table22ConditionsChart(table22(paper, runs)),
   'figure-2.11': (runs) => figure211(paper, runs),
   'figure-2.12a': (runs) => figure212a(paper, runs),
   'figure-2.12b': figure212b,
@@ -76,6 +77,16 @@ test('texts say which data a panel shows; only what the paper prints stands in i
   for (const text of ['No runs yet, recorded or fresh.', 'figure-2.11 --scale']) t.true(steps.replaceAll(/<[^>]*>/g, ' ').includes(text), text);
 });
 
+test('a number leads to its record and says its runs and their command; the paper\'s lead to its values', async (t) => {
+  const run = madeUpRun({ id: 'abc', ap50: 0.25, command: 'npx qdetr experiment a' });
+  const svg = await figureToSvg(table22Chart(table22(paper, { recorded: [run], fresh: [run] }, { places: new Map([['abc', 'figures/recorded/a.jsonl:3']]), fresh: '.runs' })));
+  for (const [link, text] of [
+    ['../figures/recorded/a.jsonl#L3', 'Baseline at 2-2-8, recorded: AP50 25.0 (1 seed) on test. Records: abc (figures/recorded/a.jsonl:3). Made by: npx qdetr experiment a'],
+    ['../.runs/abc/summary.json', 'Baseline at 2-2-8, fresh: AP50 25.0 (1 seed) on test. Records: abc (.runs/abc/summary.json). Made by: npx qdetr experiment a'],
+    ['../data-manifests/paper/paper-tables.json', 'Baseline at 2-2-8, paper: 69.7, as printed'],
+  ]) t.true(svg.includes(`<a xlink:href="${link}"><title>${text}`), link);
+});
+
 test('Fig. 2.11 as it is written has no bit-width that only the baseline of Table 2.2 has', async (t) => {
   const baseline = [1, 2].map((seed) => madeUpRun({ artefact: ['figure-2.11'], bits: '2-2-8', seed, ap50: 0.2, id: `2-2-8 ${seed}` }));
   t.deepEqual(inSteps([...stepRuns, ...baseline]), stepRuns);
@@ -104,8 +115,8 @@ test('runs with only the transformer at low bits are drawn in panels of their ow
   for (const text of ['Recorded by this kit', 'Fresh, made here: only the transformer', 'Q-DETR, same slot', '24.0', '12.0', '15.0']) t.true(tau.includes(text), text);
   const plane = await figureToSvg(figures['figure-2.12b']({ recorded: [], fresh: startRuns }));
   for (const text of ['Fresh, made here: only the transformer', '>Q-DETR, same slot<', '>Real-valued<']) t.true(plane.includes(text), text);
-  const table = await figureToSvg(figures['table-2.2'](states.started));
-  for (const text of ['Only the transformer', 'The paper has', 'without recorded runs of this kind.', 'Q-DETR, same slot']) t.true(table.replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ').includes(text), text);
+  const table = await figureToSvg(table22ConditionsChart(table22(paper, states.started)));
+  for (const text of ['Only the transformer', 'Fresh, made here', 'None of these rows is a cell of Table 2.2', 'Q-DETR, same slot', 'Gain over Baseline', '+9.0']) t.true(table.replaceAll(/<[^>]*>/g, ' ').replaceAll(/\s+/g, ' ').includes(text), text);
   t.false((await figureToSvg(figures['table-2.2'](states.full))).includes('Only the transformer'));
   const partial = await figureToSvg(figures['table-2.2'](states.partial));
   t.is(partial.match(/>no run</g)?.length, 12);

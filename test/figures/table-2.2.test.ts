@@ -68,14 +68,14 @@ test('a run without an evaluation on test leaves its cell empty', (t) => {
 });
 
 test('markdown: data sets in the heads, 13 lines, cells without a run say so, the runs and what they quantize below', (t) => {
-  const fresh = [madeUpRun({ ap50: 0.25, scale: 'minutes', dataset: 'minivoc-64', command: 'npm start' })];
+  const fresh = [madeUpRun({ id: 'abc', ap50: 0.25, scale: 'minutes', dataset: 'minivoc-64', command: 'npm start' })];
   const text = table22Markdown(table22(paper, { recorded: seeds, fresh }));
   t.true(text.includes('| Bits | Method | Paper: AP50 on VOC 2007 test | Recorded: AP50 on MiniVOC 128 px, scale gpu, test |'));
   t.true(text.includes('Fresh: AP50 on MiniVOC 64 px, scale minutes, test |'));
-  t.true(text.includes('| 2-2-8 | Baseline | 69.7 | **83.0 ± 9.0 (3 seeds)** | 30.0 ± 0.0 (3 seeds) | **25.0 (1 seed)** | not evaluated |'));
+  t.true(text.includes('| 2-2-8 | Baseline | 69.7 | **83.0 ± 9.0 (3 seeds)** | 30.0 ± 0.0 (3 seeds) | **[25.0 (1 seed)](../.runs/abc/summary.json)** | not evaluated |'));
   t.true(text.includes('| 4-4-8 | + DA | 78.8 | no run | no run | no run | no run |'));
   t.regex(text, /\*\*Recorded\*\*: 3 runs .* Without a run: Real-valued, Baseline 4-4-8, .*\+ DA 2-2-8, .* \(`npx qdetr experiment table-2\.2 --scale minutes` trains/);
-  t.is(text.match(/^\| (32-32-32|\d-\d-8) \|/gm)!.length, 13);
+  t.is(text.match(/^\| (32-32-32|\d-\d-8) \|/gm)!.length, 13 + 9); // and 9 gains
   t.true(text.includes('| fresh | 2-2-8 | Baseline | weights 2 bit, activations 2 bit, attention 8 bit | minivoc-64 | minutes | 1 |'));
 });
 
@@ -135,12 +135,70 @@ test('DETR\'s runs fill the table although SMCA-DETR\'s are larger and later; wi
 test('markdown: a second table says what is quantized, and its runs are listed apart', (t) => {
   const text = table22Markdown(table22(paper, { recorded: [], fresh: started }));
   t.true(text.includes('## Fresh: transformer only, 2-2-8, scale minutes'));
-  t.true(text.includes('| 2-2-8 | Baseline | the transformer only: weights 2 bit, activations 2 bit, attention 8 bit | **15.0 (1 seed)** | not evaluated |'));
-  t.true(text.includes('| 2-2-8 | Q-DETR, same slot | the transformer | **24.0 (1 seed)** | not evaluated |'));
+  t.regex(text, /\| 2-2-8 \| Baseline \| the transformer only: weights 2 bit, activations 2 bit, attention 8 bit \| \*\*\[15\.0 \(1 seed\)\]\(\S+\)\*\* \| not evaluated \| {2}\|/);
+  t.regex(text, /\| 2-2-8 \| Q-DETR, same slot \| the transformer \| \*\*\[24\.0 \(1 seed\)\]\([^|]*\)\*\* \| not evaluated \| \+9\.0 \(1 seed\) \|/);
   t.true(text.includes('| fresh, transformer only | 2-2-8 | Q-DETR, same slot |'));
   t.true(text.includes('no run of the whole detector on this machine yet'));
-  t.is(text.match(/^\| (32-32-32|\d-\d-8) \|/gm)!.length, 13 + 3);
+  t.is(text.match(/^\| (32-32-32|\d-\d-8) \|/gm)!.length, 13 + 9 + 3);
   t.false(table22Markdown(table22(paper, { recorded: seeds, fresh: [] })).includes('transformer only'));
   const json = JSON.parse(table22Json(table22(paper, { recorded: [], fresh: started }), paper)) as { transformerOnly: { columns: { fresh: { runs: string[] } }; cells: unknown[] } };
   t.deepEqual([json.transformerOnly.columns.fresh.runs.length, json.transformerOnly.cells.length], [3, 3]);
+});
+
+/** A run of a table at scale gpu by the protocol, as records say it. */
+const byProtocol = { studentStart: 'fresh', warmUp: 4000 } as const;
+const distilled = { ...byProtocol, method: '+ FQM', tau: 0.6, lambda: 2.5 } as const;
+
+test('a run from another start, without the warm-up, with another matching, lambda or number of steps is no cell: it stands in a table of its own, under its condition', (t) => {
+  const literal = [madeUpRun({ ...byProtocol, ap50: 0.5 }), madeUpRun({ ...distilled, ap50: 0.6, distillation: { matching: 'literal' } })], later = { finishedAt: '2026-11-24T08:00:00Z' };
+  const longer = madeUpRun({ ...distilled, ...later, ap50: 0.9 });
+  for (const [departing, said] of [
+    [madeUpRun({ ...distilled, ...later, studentStart: 'teacher', warmUp: undefined, ap50: 0.9 }), "students start from the teacher's transformer"],
+    [madeUpRun({ ...distilled, ...later, warmUp: undefined, ap50: 0.9 }), 'no warm-up'],
+    [madeUpRun({ ...distilled, ...later, distillation: { matching: 'same-slot' }, ap50: 0.9 }), 'matching same-slot'],
+    [madeUpRun({ ...distilled, ...later, method: '+ FQM (lambda 0.5)', lambda: 0.5, ap50: 0.9 }), 'lambda 0.5'],
+    [madeUpRun({ ...distilled, ...later, alignment: ['co-attention.k'], method: '+ DA', lambda: null, tau: null, ap50: 0.9 }), 'DA on co-attention.k'],
+    [{ ...longer, evaluations: longer.evaluations.map((one) => ({ ...one, step: 40 })) }, '40 steps in the last stage'],
+  ] as const) {
+    const table = table22(paper, { recorded: [...literal, departing], fresh: [] });
+    t.is(cellOf(table, '+ FQM', '2-2-8').recorded!.test.mean, 60, said);
+    t.is(cellOf(table, '+ DA', '2-2-8').recorded, null);
+    t.deepEqual(table.conditions.map(({ conditions }) => conditions), [[said]]);
+    const block = table.conditions[0].cells.find(({ method }) => method !== 'Baseline' && method === (departing.method === '+ DA' ? '+ DA' : '+ FQM'))!;
+    t.is(block.recorded!.test.mean, 90, said);
+    t.true(table22Markdown(table).includes(`Other than the paper's protocol as it is at this scale: ${said}.`));
+  }
+});
+
+test('what a condition says nothing about is shared: the Baseline stands beside + FQM with another matching, and gives its gain', (t) => {
+  const other = madeUpRun({ ...distilled, ap50: 0.7, distillation: { matching: 'same-slot' } });
+  const { conditions, cells } = table22(paper, { recorded: [madeUpRun({ ...byProtocol, ap50: 0.5 }), other], fresh: [] });
+  t.deepEqual(conditions[0].cells.map(({ method, recorded }) => [method, recorded!.test.mean]), [['Baseline', 50], ['+ FQM', 70]]);
+  t.is(Math.round(conditions[0].cells[1].recorded!.gain!.mean), 20);
+  t.is(cells.find(({ method, bits }) => method === '+ FQM' && bits === '2-2-8')!.recorded, null);
+});
+
+test('scales are not mixed: the smaller one that is recorded as well has a table of its own', (t) => {
+  const small = madeUpRun({ scale: 'minutes', studentStart: 'own', dataset: 'minivoc-64', ap50: 0.2 });
+  const table = table22(paper, { recorded: [madeUpRun({ ...byProtocol, ap50: 0.5 }), small], fresh: [] });
+  t.is(cellOf(table, 'Baseline', '2-2-8').recorded!.test.mean, 50);
+  t.deepEqual(table.conditions.map(({ scale, conditions, cells: [cell] }) => [scale, conditions, cell.recorded!.test.mean]), [['minutes', [], 20]]);
+});
+
+test('the best conditions found are labelled so, come first and name each method\'s', (t) => {
+  const best = { artefact: ['table-2.2-best'] };
+  const runs = [madeUpRun({ ...byProtocol, ...best }), madeUpRun({ ...distilled, ...best, distillation: { matching: 'same-slot' }, ap50: 0.8 })];
+  const { conditions: [block], cells } = table22(paper, { recorded: runs, fresh: [] });
+  t.true(block.isBest && cells.every(({ recorded }) => recorded === null));
+  t.deepEqual(block.conditions, ['matching same-slot']);
+});
+
+test('gains are paired by seed: 3, 4 and 8 points of three seeds, 5 ± 6.57; a seed that one side lacks, or other steps, are no pair', (t) => {
+  const gains = [0.03, 0.04, 0.08], runs = [...gains.flatMap((gain, seed) => [madeUpRun({ seed, ap50: 0.3 + 0.1 * seed }), madeUpRun({ seed, method: '+ DA', ap50: 0.3 + 0.1 * seed + gain })]), madeUpRun({ seed: 9, method: '+ DA', ap50: 0.99 })];
+  const gain = cellOf(table22(paper, { recorded: runs, fresh: [] }), '+ DA', '2-2-8').recorded!.gain!;
+  t.is(Number(gain.mean.toFixed(9)), 5);
+  t.deepEqual(gain.seeds, [0, 1, 2]);
+  t.is(Number((gain.high! - gain.mean).toFixed(2)), 6.57); // deviation sqrt(7), t 4.303, sqrt(3)
+  t.is(cellOf(table22(paper, { recorded: runs.slice(0, 2), fresh: [] }), '+ DA', '2-2-8').recorded!.gain!.low, null);
+  t.is(cellOf(table22(paper, { recorded: [runs[0], runs[3]], fresh: [] }), '+ DA', '2-2-8').recorded!.gain, null);
 });
