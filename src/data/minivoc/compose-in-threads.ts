@@ -16,13 +16,19 @@ export interface ComposeTask {
 /** What a thread answers to a range. */
 export type ComposeAnswer = { made: ComposedSamples; error?: undefined } | { error: string };
 
+/** Images that a thread should have at least: 0.8 s of a core go by until its code is fast and its sprites are made small, as long as for 450 images of 128 pixels later. */
+const FOR_A_THREAD = 125;
+
+/** How many threads compose some images: as many as the process may use cores, fewer for few. */
+const threadsFor = (ranges: readonly SampleRange[]): number => Math.min(availableParallelism(), Math.ceil(ranges.reduce((sum, { start, end }) => sum + end - start, 0) / FOR_A_THREAD));
+
 /**
- * Composes ranges of a split's samples in threads, as many as the process may use cores: the same samples as one thread composes. The threads have ended when this
+ * Composes ranges of a split's samples in threads: the same samples as one thread composes. The threads have ended when this
  * does, however it ends.
  * @param made is given each range's samples as they come; what it throws ends the work
  * @throws Error with the message of what went wrong in a thread
  */
-export async function composeInThreads(task: ComposeTask, ranges: readonly SampleRange[], made: (samples: ComposedSamples) => void, threads = availableParallelism()): Promise<void> {
+export async function composeInThreads(task: ComposeTask, ranges: readonly SampleRange[], made: (samples: ComposedSamples) => void, threads = threadsFor(ranges)): Promise<void> {
   const code = await threadCode('src/data/minivoc/compose-worker.ts'), waiting = ranges.values();
   const workers = Array.from({ length: Math.min(threads, ranges.length) }, () => new Worker(code, { eval: true, execArgv: [], workerData: task }));
   let isEnded = false;
