@@ -29,6 +29,7 @@ interface ExperimentCommandOptions {
   bits?: string[];
   scope: 'detector' | 'transformer';
   start?: StudentStart;
+  warmUp?: string;
   set?: string[];
   distillation?: string[];
   alignment?: string[];
@@ -56,6 +57,7 @@ export function experimentCommand(program: Command): void {
     .option('--bits <w-a-attention...>', 'bit-widths of the quantized cells, e.g. 4-4-8 2-2-8; default: those of the paper')
     .addOption(new Option('--scope <scope>', 'train and quantize the whole detector in two stages, or its transformer alone in one').choices(['detector', 'transformer']).default('detector'))
     .addOption(new Option('--start <where>', "where students' transformers start; default: own at minutes, fresh elsewhere").choices(STUDENT_STARTS))
+    .option('--warm-up <steps>', 'steps before stage 1 in which every student is trained real-valued and on L_GT alone; default: 4000 for fresh students at gpu, else 0')
     .option('--set <key=value...>', 'change a training setting in all cells, e.g. --set steps=400')
     .option('--distillation <key=value...>', 'change a setting of the distillation in all cells that have one, e.g. --distillation tau=0.4 lambda=1 matching=same-slot')
     .option('--alignment <key=value...>', 'change where DA is in all cells that have it, e.g. --alignment places=co-attention.k (decision A10) or axis=queries (A11)')
@@ -101,14 +103,14 @@ async function sharingOf({ processes, together, seeds }: ExperimentCommandOption
 const MOST_TOGETHER = 5;
 
 /** The cells that the command line asks for. @throws UserError for options that contradict the experiment */
-function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, alignment, policy, teacher, only }: ExperimentCommandOptions): Cell[] {
+function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope, start, warmUp, set, distillation, alignment, policy, teacher, only }: ExperimentCommandOptions): Cell[] {
   const changes = parseAssignments(set ?? []);
   if (Object.hasOwn(changes, 'seed')) throw new UserError('--set seed: an experiment has several seeds: choose how many with --seeds');
   for (const text of bits ?? []) {
     if (Object.values(parseBitsOption(text, true)).includes(32)) throw new UserError(`--bits ${text}: quantized cells have 2 to 8 bits everywhere; the real-valued cell is there anyway`);
   }
   const count = wholeNumberOption('--seeds', seeds);
-  const wanted = { scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, policy, changes };
+  const wanted = { scale, family: model, seeds: Array.from({ length: count }, (_, seed) => seed), bits: bits && [...new Set(bits)], scope, studentStart: start, warmUp: warmUp === undefined ? undefined : wholeNumberOption('--warm-up', warmUp, 0), policy, changes };
   const all = variedCells(experiment, wanted, { distillation: parseDistillation(distillation ?? []), alignment: parseAlignment(alignment ?? []), teacher });
   stageSettings(all[0].cell);
   if (distillation !== undefined && all.every(({ cell }) => cell.distillation === null)) throw new UserError(`--distillation ${distillation.join(' ')}: no cell of ${experiment.name} has a distillation: leave it out`);
@@ -120,11 +122,11 @@ function chosenCells(experiment: Experiment, { scale, seeds, model, bits, scope,
 }
 
 /** The command line without what is of this machine: processes, folders of figures. */
-function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, set, distillation, alignment, policy, teacher, runs }: ExperimentCommandOptions): string {
+function commandLine({ name }: Experiment, { scale, seeds, model, bits, scope, start, warmUp, set, distillation, alignment, policy, teacher, runs }: ExperimentCommandOptions): string {
   const given = (option: string, value: string | undefined, usual?: string): string[] => (value === undefined || value === usual ? [] : [`${option} ${/[^\w\s./=,:@+-]/.test(value) ? `'${value.replaceAll("'", "'\\''")}'` : value}`]);
   return [
     'npx qdetr experiment', name, `--scale ${scale}`, `--seeds ${seeds}`, ...given('--model', model, 'detr'), ...given('--bits', bits?.join(' ')),
-    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--set', set?.join(' ')), ...given('--distillation', distillation?.join(' ')), ...given('--alignment', alignment?.join(' ')), ...given('--policy', policy, 'paper'), ...given('--teacher', teacher), ...given('--runs', runs, '.runs'),
+    ...given('--scope', scope, 'detector'), ...given('--start', start), ...given('--warm-up', warmUp), ...given('--set', set?.join(' ')), ...given('--distillation', distillation?.join(' ')), ...given('--alignment', alignment?.join(' ')), ...given('--policy', policy, 'paper'), ...given('--teacher', teacher), ...given('--runs', runs, '.runs'),
   ].join(' ');
 }
 
