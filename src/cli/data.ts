@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Command } from 'commander';
+import { counted } from '../counted.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { VOC_CLASSES } from '../data/voc-classes.js';
@@ -41,7 +42,7 @@ function info(images: number): void {
     const dataset = openMiniVoc({ split, size: 128 });
     const used = Math.min(images, dataset.length);
     const { objects, difficult, truncated, occluded, crowds, perClass } = countObjects(dataset, used);
-    console.log(`${split}: ${dataset.length} images; of the first ${used}: ${objects} objects (${(objects / used).toFixed(2)} an image), ${truncated} truncated, ${occluded} occluded, ${difficult} difficult, ${crowds} crowds`);
+    console.log(`${split}: ${counted(dataset.length, 'image')}; of the first ${used}: ${counted(objects, 'object')} (${(objects / used).toFixed(2)} an image), ${truncated} truncated, ${occluded} occluded, ${difficult} difficult, ${crowds} crowds`);
     console.log(`  ${perClass.map((n, label) => `${VOC_CLASSES[label]} ${n}`).join(', ')}`);
     console.log(`  data hash at 128x128: ${dataset.dataHash}`);
   }
@@ -82,7 +83,7 @@ export function dataCommand(program: Command): void {
       const dataset = openDataset(options);
       const images = count === undefined ? dataset.length : wholeNumber('--count', count, 1, dataset.length);
       await (format === 'coco' ? writeCocoFolder : writeVocFolder)(dataset, { folder: out, split: options.split, count: images }, console.log);
-      console.log(`${images} images in ${out}`);
+      console.log(`${counted(images, 'image')} in ${out}`);
     });
 
   withDataset(data.command('contact-sheet').description('draw sprites of each class, or composed images with their boxes, as PNG'), 'train')

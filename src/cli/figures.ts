@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { counted } from '../counted.js';
 import { tableCosts } from '../experiments/table-costs.js';
 import { ARTEFACTS, drawFigures } from '../figures/draw.js';
 import { observationRecords } from '../figures/observation-records.js';
@@ -15,9 +16,7 @@ export function figuresCommand(program: Command): void {
     .action(async ({ only, runs: fresh, out }: { only?: string; runs: string; out: string }) => {
       const runs = { recorded: recordedSummaries(), fresh: freshSummaries(fresh) };
       const files = await drawFigures({ only, costs: tableCosts(), runs, observations: observationRecords({ fresh }), fresh, folder: out });
-      console.log(`Drawn from the paper's values, ${count(runs.recorded.length, 'recorded run')} and ${count(runs.fresh.length, 'fresh run')}:`);
+      console.log(`Drawn from the paper's values, ${counted(runs.recorded.length, 'recorded run')} and ${counted(runs.fresh.length, 'fresh run')}:`);
       for (const file of files) console.log(`  ${file}`);
     });
 }
-
-const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;

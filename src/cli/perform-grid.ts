@@ -76,7 +76,7 @@ export async function performGrid(experiment: Experiment, cells: readonly Cell[]
   console.log(`\n${cellTable(experiment, cells, runs, paperValues())}\n`);
   const failed = outcomes.filter((outcome) => outcome.state === 'failed'), stopped = outcomes.filter(({ state }) => state === 'stopped');
   if (needsObservations(experiment)) await observeRuns([...runs.values()], root);
-  const files = runs.size > 0 ? await drawFigures({ costs: tableCosts(), runs: { recorded: recordedSummaries(), fresh: freshSummaries(root) }, observations: observationRecords({ fresh: root }), folder: out }) : [];
+  const files = runs.size > 0 ? await drawFigures({ costs: tableCosts(), runs: { recorded: recordedSummaries(), fresh: freshSummaries(root) }, observations: observationRecords({ fresh: root }), fresh: root, folder: out }) : [];
   if (files.length > 0) console.log(`Drawn: ${files.filter((file) => /\.(png|md)$/.test(file)).join(', ')}.`);
   if (failed.length > 0) {
     console.log(`${failed.length} failed; each with the command that repeats it:`);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { counted } from '../counted.js';
 import { UserError } from '../errors.js';
 import { planTraining, type TrainingPlan } from '../experiments/plan-training.js';
 import { FAMILIES, familyTitles, type Family } from '../models/settings.js';
@@ -73,7 +74,7 @@ function planText({ scale, bits, model: family, distill, kernels: isListed }: Pl
   const { secondsBy, seconds } = cost;
   const share = (part: number): string => `${Math.round((100 * part) / seconds)} %`;
   return [
-    `One training step of ${familyTitles[family]} ${bits}, scale ${scale}, on ${batchSize} images of ${model.imageSize} x ${model.imageSize}${distill ? ', with teacher, DA, FQM and DRD' : ''}`,
+    `One training step of ${familyTitles[family]} ${bits}, scale ${scale}, on ${counted(batchSize, 'image')} of ${model.imageSize} x ${model.imageSize}${distill ? ', with teacher, DA, FQM and DRD' : ''}`,
     `Planned for ${device}`,
     '',
     row('trained', `${count(trained)} parameters`),

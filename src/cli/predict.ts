@@ -65,6 +65,8 @@ function picturesOf(draw: string, files: readonly string[]): string[] {
     return [draw];
   }
   if (existsSync(draw) && !isFolder) throw new UserError(`--draw ${draw}: is a file: name a .png or a folder`);
+  const { ext } = path.parse(draw);
+  if (!isFolder && /^\.\w*[a-z]\w*$/i.test(ext)) throw new UserError(`--draw ${draw}: pictures are drawn as .png, not as ${ext}: name a .png or a folder`);
   const names = files.map((file) => `${path.parse(file).name}.png`), twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new UserError(`--draw ${draw}: two images would be drawn as ${twice}: give them one after the other, each with a folder of its own`);
   return names.map((name) => path.join(draw, name));

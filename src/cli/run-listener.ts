@@ -1,3 +1,4 @@
+import { counted } from '../counted.js';
 import type { RunListener } from '../experiments/run.js';
 import type { TrainingSettings } from '../training/settings.js';
 import { formatDuration, Progress } from './progress.js';
@@ -33,7 +34,7 @@ export function runListener(name: string, training: TrainingSettings, stepsAfter
     evaluated: (lines) => {
       const scores = lines.map(({ kind, split, ap50, top1, top5 }) => (kind === 'accuracy' ? `top-1 ${percent(Number(top1))}, top-5 ${percent(Number(top5))}` : `${String(split)} ${percent(Number(ap50))}`));
       const isInside = process.stderr.isTTY && Number(lines[0]?.step) < training.steps; // the progress line is still open
-      console.log(`${isInside ? '\n' : ''}    ${lines[0]?.kind === 'accuracy' ? 'accuracy' : 'AP50'} after ${String(lines[0]?.step)} steps: ${scores.join(', ')}`);
+      console.log(`${isInside ? '\n' : ''}    ${lines[0]?.kind === 'accuracy' ? 'accuracy' : 'AP50'} after ${counted(Number(lines[0]?.step), 'step')}: ${scores.join(', ')}`);
     },
   };
 }

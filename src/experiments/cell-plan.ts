@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { counted } from '../counted.js';
 import { selectsByTau } from '../distillation/settings.js';
 import { MODULE_GROUPS } from '../models/quantization-policy.js';
 import type { Cell, StudentStart } from './cell.js';
@@ -19,7 +20,7 @@ const START_WORDS: Readonly<Record<StudentStart, string>> = { fresh: 'fresh tran
 function stagesText(cell: Cell): string {
   const stages = stagesOf(cell), { steps } = stageSettings(cell);
   if (stages === 0) return 'none';
-  return stages === 2 && isQuantized(cell) ? `2 of ${steps} steps` : `1 of ${stages * steps} steps`;
+  return stages === 2 && isQuantized(cell) ? `2 of ${counted(steps, 'step')}` : `1 of ${counted(stages * steps, 'step')}`;
 }
 
 /** What tells cells apart: a column where they differ, a dash where a cell has none. */
@@ -30,7 +31,7 @@ const COLUMNS: Readonly<Record<string, Fact>> = {
   DA: ({ alignment }) => alignment?.places.join(', '),
   teacher: (cell) => (isTaught(cell) ? path.basename(cell.teacher) : undefined),
   'student starts from': ({ studentStart }) => START_WORDS[studentStart],
-  'warm-up': ({ warmUp, scope }) => (warmUp > 0 && scope === 'detector' ? `${warmUp} steps` : undefined),
+  'warm-up': ({ warmUp, scope }) => (warmUp > 0 && scope === 'detector' ? counted(warmUp, 'step') : undefined),
 };
 
 /** Settings of what a cell has: a column only where those that have it differ. */
@@ -44,7 +45,7 @@ const DETAILS: Readonly<Record<string, Fact>> = {
   tau: ({ distillation }) => (distillation && selectsByTau(distillation) ? String(distillation.tau) : undefined),
   'tau 0 means': ({ distillation }) => (distillation?.tau === 0 && selectsByTau(distillation) ? distillation.tauZero : undefined),
   lambda: ({ distillation }) => distillation?.lambda.toString(),
-  'lambda warm-up': ({ distillation }) => (distillation ? `${distillation.warmUpSteps} steps` : undefined),
+  'lambda warm-up': ({ distillation }) => (distillation ? counted(distillation.warmUpSteps, 'step') : undefined),
   matching: ({ distillation }) => distillation?.matching,
   selection: ({ distillation }) => distillation?.selection,
   feature: ({ distillation }) => distillation?.feature,

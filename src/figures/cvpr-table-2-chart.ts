@@ -35,6 +35,7 @@ export function cvprTable2Chart({ rows, groups }: ComparisonTable): Figure {
     const runs = own.flatMap((group) => group.runs), title = `${originOf[answer] === 'recorded' ? 'Recorded by this kit' : 'Fresh, made here'}: ${modelName(own[0])}`;
     return points.length === 0 ? [] : [panel(title, [`${answer.startsWith('full') ? 'VOC 2007' : datasetName(own[0].dataset)} test, scale '${own[0].scale}'`, `${seedsText(runs)}${points.some(({ low }) => low !== null) ? '; ± 95 %' : ''}`], points)];
   }));
+  const orders = models.flatMap((model) => orderNotes(rows.filter((row) => row.model === model)));
   const isEmpty = groups.full.length + groups.fullFresh.length === 0;
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
@@ -43,6 +44,7 @@ export function cvprTable2Chart({ rows, groups }: ComparisonTable): Figure {
       subtitle: [
         'AP50 at weights-activations-attention bits. Panels are measured on different data and models: compare order and gaps.',
         isEmpty ? 'This kit has no run of the full-size models on VOC yet: they need the data, a GPU and days.' : 'Runs of the full-size models on VOC and of small ones on MiniVOC have panels of their own.',
+        ...orders,
       ],
     },
     concat: [...printed, ...measured],
@@ -53,6 +55,22 @@ export function cvprTable2Chart({ rows, groups }: ComparisonTable): Figure {
     config: CONFIG,
   } as Figure;
 }
+
+/** Where the order of trained methods is not the paper's, by means, a line for each kind of runs; computed from the rows of one model. */
+export function orderNotes(rows: ComparisonTable['rows']): string[] {
+  return ANSWERS.flatMap((answer) => {
+    const turned = TRAINED.flatMap((bits) => {
+      const own = rows.filter((row) => row.bits === bits && row[answer] !== null);
+      return own.flatMap((upper) => own.filter((lower) => upper.paper.ap50 > lower.paper.ap50 && upper[answer]!.ap50.mean < lower[answer]!.ap50.mean).map((lower) => ({ bits, pair: `${upper.method} below ${lower.method}` })));
+    });
+    const pairs = [...new Set(turned.map(({ pair }) => pair))].map((pair) => `${pair} at ${turned.filter((one) => one.pair === pair).map(({ bits }) => bits).join(', ')}`);
+    return pairs.length === 0 ? [] : [`Not the paper’s order: ${ORDER_NAMES[answer]}, ${rows[0].model.replace('-R50', '')}, ${pairs.join('; ')} (means).`];
+  });
+}
+
+/** Bit-widths of trained methods. */
+const TRAINED = BITS.slice(2);
+const ORDER_NAMES: Readonly<Record<Answer, string>> = { full: 'recorded on VOC', fullFresh: 'fresh on VOC', recorded: 'recorded on MiniVOC', fresh: 'fresh on MiniVOC' };
 
 function panel(title: string, subtitle: string[], points: readonly Point[]): object {
   const [least, most] = niceDomain(points.flatMap(({ ap50, low, high }) => [ap50, low ?? ap50, high ?? ap50]), 5, [0, 100]);

@@ -79,7 +79,10 @@ const SCALES = ['smoke', 'minutes', 'gpu', 'paper'];
  * @param main what the main table shows
  */
 export function conditionBlocks(runs: RunSummaries, main: Record<Origin, RunGroup | null>): Block[] {
-  const shown = (['recorded', 'fresh'] as const).flatMap((origin) => (main[origin] === null ? [] : [`${origin}|${keyOf(main[origin])}`]));
+  const shown = ORIGINS.flatMap((origin) => {
+    const group = main[origin];
+    return group === null ? [] : [`${origin}|${keyOf(group)}`];
+  });
   const candidates = (origin: Origin, label: string): RunSummary[] =>
     runs[origin].filter((run) => run.artefact.includes(label) && run.scale !== 'smoke' && !isSmca(run.model) && protocolOf(run) === 'experiment' && paperMethodOf(run.method) !== undefined);
   const kinds = { recorded: byKind(candidates('recorded', ARTEFACT)), fresh: byKind(candidates('fresh', ARTEFACT)) };

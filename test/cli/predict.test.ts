@@ -57,4 +57,7 @@ test.serial('what can\'t be read or drawn is one sentence with the way out', asy
   t.regex(await error(...weights, ...image, '--threshold', 'much'), /^error: --threshold is "much": give a number from 0 to 1/);
   t.regex(await error(...weights, '--image', good, cut, '--draw', 'one.png'), /^error: --draw one\.png: is one picture for 2 images: name a folder/);
   t.regex(await error(...weights, ...image, '--draw', notes), /^error: --draw .*notes\.txt: is a file: name a \.png or a folder/);
+  const other = path.join(scratch, 'z.xyz');
+  t.regex(await error(...weights, ...image, '--draw', other), /^error: --draw .*z\.xyz: pictures are drawn as \.png, not as \.xyz: name a \.png or a folder/);
+  t.false(existsSync(other));
 });

@@ -3,7 +3,7 @@ import { cocoComparisonTable, comparisonTable } from '../../src/figures/comparis
 import { cocoComparisonJson, cocoComparisonMarkdown, comparisonJson, comparisonMarkdown } from '../../src/figures/comparison-text.js';
 import { paperValues } from '../../src/figures/paper-values.js';
 import type { RunSummary } from '../../src/training/run-record.js';
-import { cvprTable2Chart } from '../../src/figures/cvpr-table-2-chart.js';
+import { cvprTable2Chart, orderNotes } from '../../src/figures/cvpr-table-2-chart.js';
 import { cvprTable3Chart } from '../../src/figures/cvpr-table-3-chart.js';
 import { compileFigure, figureToSvg } from '../../src/figures/render.js';
 import { tableCosts } from '../../src/experiments/table-costs.js';
@@ -110,4 +110,11 @@ test('charts of both tables: no warnings, finite numbers, the paper\'s values la
   const [three, threeFilled] = await Promise.all([empty, filled].map(async (runs) => figureToSvg(cvprTable3Chart(cocoComparisonTable(paper, runs, costs.coco)))));
   for (const text of ['SMCA-DETR-R50: AP over operations', 'Q-DETR 39.4', 'lost in the text copy', 'every AP is the paper’s']) t.true(three.includes(text), text);
   t.true(threeFilled.includes('Diamonds with a dark edge') && !threeFilled.includes('every AP is the paper’s'));
+});
+
+test('where the order of trained methods is not the paper\'s, the chart says so; where it is, nothing', async (t) => {
+  const of = (baseline: number) => comparisonTable(paper, { recorded: [...recorded.slice(0, 2), run({ bits: '2-2-8', ap50: baseline })], fresh: [] }, costs.voc);
+  const turned = of(0.7), detr = (table: typeof turned) => orderNotes(table.rows.filter(({ model }) => model === 'DETR-R50'));
+  t.deepEqual([detr(turned), detr(of(0.5))], [['Not the paper’s order: recorded on MiniVOC, DETR, Q-DETR below Baseline at 2-2-8 (means).'], []]);
+  t.true((await figureToSvg(cvprTable2Chart(turned))).includes('Q-DETR below Baseline at 2-2-8'));
 });
