@@ -22,7 +22,7 @@ test.serial('a teacher is trained, its backbone first, and packed by the command
   t.is(packed.code, 0, packed.stderr);
   t.regex(packed.stdout, /minivoc-smoke-teacher\.safetensors: [\d.]+ MB, AP50 [\d.]+ on test and [\d.]+ on test-unseen/);
   const manifest = readJson(path.join(to, 'minivoc-smoke-teacher.json'), '') as { madeBy: { run: string; command: string } };
-  t.is(manifest.madeBy.run, id);
+  t.is(manifest.madeBy.run, id!);
   t.regex(manifest.madeBy.command, /^npx qdetr weights train --role teacher --scale smoke/);
 });
 
