@@ -93,7 +93,11 @@ export function conditionBlocks(runs: RunSummaries, main: Record<Origin, RunGrou
     const distinct = distinctConditions(all.filter(({ bits }) => bits !== '32-32-32').map((run) => blockConditions(run, steps)));
     const hidden = ORIGINS.some((origin) => own[origin].length > 0 && !shown.includes(`${origin}|${key}`));
     return distinct.filter((one) => words(one).length > 0 || hidden).map((one) => {
-      const group = (origin: Origin): RunGroup | null => groupFor(ARTEFACT, own[origin].filter((run) => isUnder(blockConditions(run, steps), one)).map(underPaperName), { conditions: () => true });
+      const group = (origin: Origin): RunGroup | null => {
+        const under = own[origin].filter((run) => isUnder(blockConditions(run, steps), one));
+        const isItsOwn = words(one).length === 0 || under.some((run) => words(blockConditions(run, steps)).length > 0); // not only runs that it shares with the main table
+        return isItsOwn ? groupFor(ARTEFACT, under.map(underPaperName), { conditions: () => true }) : null;
+      };
       return { scale: all[0].scale, dataset: all[0].dataset, conditions: words(one), isBest: false, recorded: group('recorded'), fresh: group('fresh') };
     });
   });

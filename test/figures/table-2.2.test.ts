@@ -172,7 +172,8 @@ test('a run from another start, without the warm-up, with another matching, lamb
 
 test('what a condition says nothing about is shared: the Baseline stands beside + FQM with another matching, and gives its gain', (t) => {
   const other = madeUpRun({ ...distilled, ap50: 0.7, distillation: { matching: 'same-slot' } });
-  const { conditions, cells } = table22(paper, { recorded: [madeUpRun({ ...byProtocol, ap50: 0.5 }), other], fresh: [] });
+  const { conditions, cells } = table22(paper, { recorded: [madeUpRun({ ...byProtocol, ap50: 0.5 }), other], fresh: [madeUpRun({ ...byProtocol, ap50: 0.4 })] });
+  t.is(conditions[0].fresh, null);
   t.deepEqual(conditions[0].cells.map(({ method, recorded }) => [method, recorded!.test.mean]), [['Baseline', 50], ['+ FQM', 70]]);
   t.is(Math.round(conditions[0].cells[1].recorded!.gain!.mean), 20);
   t.is(cells.find(({ method, bits }) => method === '+ FQM' && bits === '2-2-8')!.recorded, null);
