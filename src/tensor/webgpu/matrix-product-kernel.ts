@@ -126,6 +126,8 @@ ${all.map(([i, j]) => fragments.declare(name(i, j))).join('\n')}
 var first = 0;
 ${[...a.fetch, ...b.fetch].join('\n')}
 if (isFirstPass) {
+if (thread < 2u) { atomicStore(&${exponents}[thread], 0u); }
+workgroupBarrier();
 ${raise}
 workgroupBarrier();
 exponentA = ${exponentOf(0)} + ${HEADROOM}u; exponentB = ${exponentOf(1)} + ${HEADROOM}u;
