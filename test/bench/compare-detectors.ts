@@ -14,8 +14,7 @@ import { adamWCorrections } from '../../src/tensor/adamw-corrections.js';
 import { compileStep } from '../../src/tensor/compile-step.js';
 import { findEngine, type EngineName } from '../../src/tensor/engine.js';
 import { writeSafetensors, type SafetensorsArray } from '../../src/tensor/safetensors.js';
-import { resolveSettings } from '../../src/training/settings.js';
-import { distilledTraining, fullSizeTraining, realValuedTraining, type BenchmarkStep, type DetectorStep } from './gpu-detectors.js';
+import { benchmarkSettings, distilledTraining, fullSizeTraining, realValuedTraining, type BenchmarkStep, type DetectorStep } from './gpu-detectors.js';
 
 /** Losses of the first steps, and how many elements are trained. */
 interface Losses { losses: number[]; trained: number }
@@ -27,7 +26,7 @@ async function lossesHere({ step, state, inputs, resident, trained }: BenchmarkS
   const compiled = await compileStep(step, { state, inputs, resident, engine: await findEngine(engine) }), losses: number[] = [];
   for (let done = 1; done <= steps; done++) {
     const { correction1, correction2 } = adamWCorrections(done);
-    const { loss } = await compiled.run({ learningRate: Float32Array.of(resolveSettings(scale === 'paper' ? scale : 'gpu').learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
+    const { loss } = await compiled.run({ learningRate: Float32Array.of(benchmarkSettings(scale === 'paper' ? scale : 'gpu').learningRate), correction1: Float32Array.of(correction1), correction2: Float32Array.of(correction2) });
     losses.push(loss[0]);
   }
   await compiled.dispose();

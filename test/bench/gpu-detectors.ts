@@ -16,7 +16,7 @@ import { RandomStream } from '../../src/tensor/random.js';
 import { tf } from '../../src/tensor/tf.js';
 import { detectionObjective } from '../../src/training/detection-task.js';
 import { isBuffer, isFrozenInDetr, packLayout } from '../../src/training/parameter-groups.js';
-import { resolveSettings } from '../../src/training/settings.js';
+import { resolveSettings, type TrainingSettings } from '../../src/training/settings.js';
 import { HYPERPARAMETERS, initialState, packState, trainingStep, type ObjectiveFunction } from '../../src/training/training-step.js';
 import { detrBatch, detrLoss, detrParameters } from './gpu-detr.js';
 
@@ -55,9 +55,12 @@ function randomBatch(batch: number, height: number, width: number, classes: numb
   };
 }
 
-/** The step of an objective with a scale's settings. @param isFrozen which parameters are not trained */
+/** Hyperparameters of a benchmark's step, the same as in gpu_detectors.py: a time does not depend on them, and the losses of both sides are compared. */
+export const benchmarkSettings = (scale: 'smoke' | 'gpu' | 'paper'): TrainingSettings => resolveSettings(scale, scale === 'paper' ? {} : { learningRate: 5e-4, backboneFactor: 1 });
+
+/** The step of an objective with {@link benchmarkSettings}. @param isFrozen which parameters are not trained */
 function trainingOf<T extends Record<string, ResidentArray>>(objective: ObjectiveFunction, parameters: ParameterValues, resident: T, scale: 'smoke' | 'gpu' | 'paper', isFrozen = isBuffer): BenchmarkStep & { resident: T } {
-  const settings = resolveSettings(scale), state = initialState(parameters, isFrozen), layouts = packLayout(state.parameters, settings, isFrozen);
+  const settings = benchmarkSettings(scale), state = initialState(parameters, isFrozen), layouts = packLayout(state.parameters, settings, isFrozen);
   return {
     step: trainingStep(layouts, settings, objective), state: packState(layouts, state), resident,
     inputs: Object.fromEntries(HYPERPARAMETERS.map((name) => [name, { shape: [], dtype: 'float32' as const }])),
