@@ -40,7 +40,7 @@ export function matrixProduct({ product }: Group, limits: PlanLimits): { units: 
 
 const subgroupsOf = ({ rows, columns, height, width }: Tiles): number => (rows / height) * (columns / width);
 /** Bytes of shared memory: the tiles of both operands, a fragment of sums for each subgroup, the largest elements, and whether they were too large. */
-const sharedBytesOf = (t: Tiles, units: MatrixUnits): number => 2 * tileSize(t.rows, t.inner) + 2 * tileSize(t.columns, t.inner) + 4 * subgroupsOf(t) * units.rows * (units.columns + PADDING / 2) + 12;
+const sharedBytesOf = (t: Tiles, units: MatrixUnits): number => 2 * tileSize(t.rows, t.inner) + 2 * tileSize(t.columns, t.inner) + 4 * subgroupsOf(t) * units.rows * (units.columns + PADDING / 2) + 2 * 4 * FEW;
 
 /** Whether a value is zeros and ones from a comparison for equality, moved and put together in whatever way. */
 function isSelection(value: Value, depth = 6): boolean {
@@ -52,6 +52,11 @@ function isSelection(value: Value, depth = 6): boolean {
 
 /** Elements of f16 by which rows of a tile lie further apart than they are long, so that threads don't wait for one another's banks. */
 const PADDING = 8;
+/**
+ * Length of the arrays of 1 or 2 numbers in shared memory. A matrix is loaded from places that are multiples of 16 bytes, drivers lay shared arrays behind one
+ * another in any order, and WGSL can not ask for an alignment: so every array is a multiple of 128 bytes long.
+ */
+const FEW = 32;
 /** Elements of a tile in shared memory, whichever of its two sides are neighbours there. */
 const tileSize = (outer: number, inner: number): number => Math.max(outer * (inner + PADDING), inner * (outer + PADDING));
 
@@ -66,8 +71,7 @@ const HEADROOM = 7;
  * rounded to f16 on their way into shared memory, after a multiplication by a power of two, one for each operand of a workgroup: no operand is too large or
  * too small for f16, whatever it is (gradients are small), only its digits are fewer. The powers follow the largest elements of the first tiles,
  * with some {@link HEADROOM}; where a later element turns out too large, the workgroup begins again, with the powers that all of its elements ask for. At the end
- * the sums are multiplied by what takes the powers back, in f32, and the epilogue writes them. (To scale sums down in place when a larger element comes
- * would spare the second pass; programs that did gave wrong results on NVIDIA's driver 580.)
+ * the sums are multiplied by what takes the powers back, in f32, and the epilogue writes them.
  */
 export function matrixProductKernel(writer: KernelWriter): KernelBody {
   const { group, dispatch, number } = writer;
@@ -97,7 +101,7 @@ export function matrixProductKernel(writer: KernelWriter): KernelBody {
   const a = operand('A', t.rows, M, 'row0', A.alongInner), b = operand('B', t.columns, N, 'column0', B.alongInner);
   const stride = units.columns + PADDING / 2, region = units.rows * stride;
   const sums = dispatch.shared('sums', 'f32', (threads / units.threads) * region);
-  const exponents = dispatch.shared('largest', 'atomic<u32>', 2), again = `${dispatch.shared('again', 'u32', 1)}[0]`;
+  const exponents = dispatch.shared('largest', 'atomic<u32>', FEW), again = `${dispatch.shared('again', 'u32', FEW)}[0]`;
   const exponentOf = (which: 0 | 1): string => `max(atomicLoad(&${exponents}[${which}]) >> 23u, 15u)`;
   const raise = ['mostA', 'mostB'].map((most, which) => `atomicMax(&${exponents}[${which}], bitcast<u32>(${most}));`).join('\n');
 

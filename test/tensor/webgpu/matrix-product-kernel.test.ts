@@ -41,8 +41,9 @@ test('large products are of f16 where the plan may use matrix units; small and n
   t.deepEqual(product([1024, 512], [512], ({ a, b }) => ({ y: tf.matMul(a, tf.oneHot(tf.cast(b, 'int32'), 64)) })), [false], 'a selection');
 });
 
-/** Bytes of the arrays that a workgroup shares. */
-const sharedBytes = (code: string): number => [...code.matchAll(/var<workgroup> \w+: array<(.*?), (\d+)>/g)].reduce((sum, [, type, length]) => sum + (type === 'f16' ? 2 : 4) * Number(length), 0);
+/** Bytes of each array that a workgroup shares. */
+const sharedArrays = (code: string): number[] => [...code.matchAll(/var<workgroup> \w+: array<(.*?), (\d+)>/g)].map(([, type, length]) => (type === 'f16' ? 2 : 4) * Number(length));
+const sharedBytes = (code: string): number => sharedArrays(code).reduce((sum, bytes) => sum + bytes, 0);
 
 test('a product by matrix units takes no more shared memory than the device has', (t) => {
   const bytes = (limit: number): number => Math.max(...planned({ inputs: { a: [4096, 128], b: [128, 1024] }, f: ({ a, b }) => ({ y: tf.matMul(a, b) }) }, { ...LEAST_LIMITS, matrixUnits: NVIDIA, sharedBytes: limit }).kernels.map(({ code }) => sharedBytes(code)));
@@ -78,6 +79,7 @@ test("Dawn's compiler takes the programs of every case, for every size of tiles 
   }
   t.true(programs.size > 50, `${programs.size} programs`);
   for (const code of programs) {
+    t.true(sharedArrays(code).length > 3 && sharedArrays(code).every((bytes) => bytes % 128 === 0), `every matrix lies at a multiple of 16 bytes, in whatever order a driver lays the arrays: ${sharedArrays(code).join(', ')}`);
     device.pushErrorScope('validation');
     const { messages } = await device.createShaderModule({ code }).getCompilationInfo();
     const invalid = await device.popErrorScope();
