@@ -42,7 +42,7 @@ export function decodePool(threads: number): DecodePool {
   if (!Number.isInteger(threads) || threads < 0) throw new UserError(`'workers' is ${threads}: give a whole number of threads, 0 for none beside this one`);
   if (threads === 0) return { decode: decodeAndTransform, close: () => Promise.resolve() };
   const waiting: Job[] = [], workers: { worker: Worker; jobs: Map<number, Job> }[] = [];
-  let number = 0, ended: DecodingEnded | undefined;
+  let number = 0, ended: DecodingEnded | undefined, isClosing = false;
   const give = (): void => {
     while (waiting.length > 0) {
       const idlest = workers.reduce((best, one) => (one.jobs.size < best.jobs.size ? one : best));
@@ -63,7 +63,7 @@ export function decodePool(threads: number): DecodePool {
     worker.on('message', (answer: DecodeAnswer) => {
       const job = jobs.get(answer.number)!;
       jobs.delete(answer.number);
-      if (jobs.size === 0) worker.unref();
+      if (jobs.size === 0 && !isClosing) worker.unref();
       if (answer.error === undefined) job.resolve(answer.image);
       else job.reject(new UserError(answer.error));
       give();
@@ -78,6 +78,7 @@ export function decodePool(threads: number): DecodePool {
       give();
     }),
     close: async () => {
+      isClosing = true; // an answer that still comes lets go of no thread whose end is waited for
       stop(new DecodingEnded('the threads that decode images have ended: open the data set again'));
       await Promise.all(workers.map(({ worker }) => {
         worker.ref(); // or the process might end before the thread has
