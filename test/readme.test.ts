@@ -93,6 +93,7 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
   'QDETR_ENGINE=onnxruntime-web npx qdetr doctor': { run: 'doctor', environment: { QDETR_ENGINE: 'onnxruntime-web' }, prints: /onnxruntime-node +\S+ \(not chosen: QDETR_ENGINE is onnxruntime-web\)\n. onnxruntime-web +\S+ \(chosen\)/ },
   'npx qdetr figures': { why: "it redraws the project's own figures: the next one draws elsewhere" },
   'npx qdetr figures --only figure-2.12a --out DIR': { run: `figures --only figure-2.12a --out ${OUT}/one`, prints: /figure-2\.12a\.png/, leaves: ['one/figure-2.12a.png', 'one/figure-2.12a.svg', 'one/figure-2.12a.vl.json'] },
+  'npx qdetr figures --runs DIR --out DIR': { run: `figures --runs ${OUT}/no-runs --out ${OUT}/all`, prints: /table-2\.2\.md/, leaves: ['all/table-2.2.md', 'all/table-2.2-conditions.png'] },
   'npx qdetr evaluate --annotations A.json --detections D.json --json': { run: `evaluate --annotations ${A} --detections ${D} --json`, prints: /^\{"AP":(1|0\.9999999\d*),"AP50":/ },
   'npx qdetr data list': { run: 'data list', prints: /PASCAL VOC 2007 \(voc2007\)[\s\S]*voc2007-trainval +460 MB/ },
   'npx qdetr data status': { file: 'test/cli/official-commands.test.ts', holds: /run\('data', 'status', 'voc2007'/ },
