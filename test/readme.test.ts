@@ -117,7 +117,7 @@ const CHECKS: Record<string, Performed | Elsewhere | Unperformed> = {
     run: `train --preset coco-baseline-detr-r50-4bit --scale smoke --from none --train-on ${OUT}/coco:train --evaluate-on ${OUT}/coco:train --runs ${OUT}/preset`, prints: /stage 2 of 2 [\s\S]*On coco-train: AP /,
   },
   'npx qdetr pretrain --bits 4-4-8 --from .data/weights/resnet50-0676ba61.pth': { file: 'test/cli/pretrain.test.ts', holds: /qdetr\(\['pretrain', \.\.\.SETTINGS/ },
-  'npx qdetr data info': { run: 'data info --images 2', prints: /train: 16000 images; of the first 2: / },
+  'npx qdetr data info': { run: 'data info --images 2', prints: /train: 32000 images; of the first 2: / },
   'npx qdetr data verify': { run: 'data verify', prints: /\d+ files are as the index says/ },
   'npx qdetr data export --split val --count 100 --size 128 --out DIR': {
     run: `data export --split val --count 2 --size 128 --out ${OUT}/voc`, prints: /^2 images in /m,

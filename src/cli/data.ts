@@ -62,7 +62,7 @@ export function dataCommand(program: Command): void {
 
   data.command('info').description('MiniVOC: sprites by class, objects by split, data hashes')
     .option('--images <number>', 'images of each split to count objects in', '500')
-    .action(({ images }: { images: string }) => info(wholeNumber('--images', images, 1, 16_000)));
+    .action(({ images }: { images: string }) => info(wholeNumber('--images', images, 1, MINIVOC_SPLITS.train)));
 
   data.command('verify').description("check every file of MiniVOC's sprite bank against its SHA-256 and decode it, or read what was fetched again and compare it")
     .argument('[names...]', 'fetched sets or files (default: the sprite bank)')

@@ -41,7 +41,7 @@ export interface SplitSizes {
 export const splitSizes: Readonly<Record<ModelScale, SplitSizes>> = {
   smoke: { train: 64, val: 40, test: 40 },
   minutes: { train: 16_000, val: 400, test: 2000 },
-  gpu: { train: 16_000, val: 1000, test: 2000 },
+  gpu: { train: 32_000, val: 1000, test: 2000 },
 };
 
 /**

@@ -7,7 +7,7 @@ export const MINIVOC_SIZES = [64, 96, 128, 256] as const;
  * Splits and their numbers of images. `train`, `val` and `test` show the same sprites in different scenes before different
  * backgrounds; `test-unseen` shows sprite groups that no other split shows.
  */
-export const MINIVOC_SPLITS = { 'train': 16_000, 'val': 1_000, 'test': 2_000, 'test-unseen': 2_000 } as const;
+export const MINIVOC_SPLITS = { 'train': 32_000, 'val': 1_000, 'test': 2_000, 'test-unseen': 2_000 } as const;
 
 /** Side of an image. */
 export type MiniVocSize = (typeof MINIVOC_SIZES)[number];
