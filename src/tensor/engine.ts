@@ -57,7 +57,7 @@ export async function findEngine(name: EngineName): Promise<EngineFinding> {
  * there is nothing to be won by it.
  */
 export function residentBytes({ gpu }: EngineFinding): number {
-  return gpu ? Math.min(gpu.device.limits.maxStorageBufferBindingSize, gpu.device.limits.maxBufferSize) : 0;
+  return gpu?.largestBuffer ?? 0;
 }
 
 let chosen: Promise<EngineFinding> | undefined;

@@ -107,7 +107,7 @@ export async function openDevice({ software = false, halfProducts = false }: { s
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f as GPUFeatureName)) as GPUFeatureName[],
     requiredLimits: { ...Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])), minStorageBufferOffsetAlignment: adapter.limits.minStorageBufferOffsetAlignment },
   });
-  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, sharedBytes: device.limits.maxComputeWorkgroupStorageSize, isSoftware: description.isSoftware, matrixUnits: units, subgroup: device.features.has('subgroups') ? subgroupThreads(adapter.info) : undefined };
+  const gpu: GpuDevice = { device, adapter: description, buffers: device.limits.maxStorageBuffersPerShaderStage, alignment: device.limits.minStorageBufferOffsetAlignment, largestBuffer: Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize), sharedBytes: device.limits.maxComputeWorkgroupStorageSize, isSoftware: description.isSoftware, matrixUnits: units, subgroup: device.features.has('subgroups') ? subgroupThreads(adapter.info) : undefined };
   void device.lost.then(({ message }) => (gpu.lost = message || 'no reason given'));
   return gpu;
 }

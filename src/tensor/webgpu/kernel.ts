@@ -68,6 +68,8 @@ export interface PlanLimits {
   buffers: number;
   /** Alignment of a binding's offset, in bytes. */
   alignment: number;
+  /** Bytes of the largest buffer that a kernel may bind; left out: of any size. */
+  largestBuffer?: number;
   /** The adapter computes on the processor. Its compiler takes seconds over tiled products, so that theirs are plain loops. */
   isSoftware?: boolean;
   /** Workgroup memory that one kernel may have, in bytes; left out: {@link LEAST_SHARED_BYTES}. */

@@ -1,3 +1,4 @@
+import { UserError } from '../../errors.js';
 import { elementsOf } from '../graph-builder.js';
 import { newNode, type Graph, type TypedArray, type Value } from '../graph.js';
 import { sizeOf } from '../parameters.js';
@@ -96,10 +97,17 @@ function copyPassedOn(graph: Graph): Graph {
   return { ...graph, nodes, outputs };
 }
 
+/** The error for a value that no kernel of the device can bind. */
+function tooLarge(value: Value, graph: Graph, { replicas = 1, largestBuffer = 0 }: PlanLimits, bytes: number): UserError {
+  const input = [...graph.inputs].find(([, one]) => one === value)?.[0], what = value.node ? `the result of ${value.node.op}` : input ? `'${input}'` : 'a constant';
+  const mebibytes = (of: number): string => `${Math.ceil(of / 2 ** 20)} MiB`;
+  return new UserError(`${what}, of shape [${value.shape.join(', ')}], takes ${mebibytes(bytes)}${replicas > 1 ? ` for ${replicas} seeds as one` : ''}, and a buffer of this GPU at most ${mebibytes(largestBuffer)}: take fewer images a step (--set batchSize=…), fewer at once (--micro-batch 1 of a preset) or fewer seeds as one (--together 1)`);
+}
+
 /**
  * Plans a traced step for WebGPU: primitives, fused groups, memory by lifetime, one program for each kernel.
  * @param isCommon which inputs all replicas read from one place; constants are common always
- * @throws for a kernel that can't be planned, naming it.
+ * @throws for a kernel that can't be planned, naming it. @throws UserError for a value that is larger than the device's largest buffer, naming it.
  */
 export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS, isCommon: (input: string) => boolean = () => false): Plan {
   const graph = copyPassedOn(assembleConcatenations(toPrimitives(traced)));
@@ -109,6 +117,7 @@ export function planGraph(traced: Graph, limits: PlanLimits = LEAST_LIMITS, isCo
   /** A place for every replica's copy of a value, or for the one that all have. */
   const placed = (value: Value, take: (bytes: number) => number, isShared = false): Placement => {
     const elements = sizeOf(value.shape), stride = isShared ? 0 : elements, all = isShared ? elements : elements * (limits.replicas ?? 1);
+    if (all * 4 > (limits.largestBuffer ?? Infinity)) throw tooLarge(value, graph, limits, all * 4);
     const place = isSmall(value) ? { buffer: SMALL_VALUES, offset: arena.small(all), elements, stride } : { buffer: take(all * 4), offset: 0, elements, stride };
     places.set(value, place);
     return place;

@@ -1,5 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { UserError } from '../../../src/errors.js';
 import { plannedWhole } from '../../../src/tensor/compile-step.js';
 import type { TensorSpec } from '../../../src/tensor/graph.js';
 import { linearAssignment } from '../../../src/tensor/linear-assignment.js';
@@ -150,6 +151,14 @@ test('what has no plan is an error that names it, and where to add it', (t) => {
   t.throws(() => planGraph(graph), { message: /^kernel KernelWithoutPlan has no plan for WebGPU \(inputs \[2, 3\]\): add it to src\/tensor\/webgpu\// });
   t.notThrows(() => planned(({ x }) => ({ y: odd({ x: tf.relu(x) }, {})[0] }), { x: floats(2, 3) }), 'its composite is planned');
   t.throws(() => planned(({ x }) => ({ y: tf.avgPool(tf.grad((v: Tensor) => tf.sum(tf.avgPool(v as tf.Tensor4D, 3, 2, 'same')))(x) as tf.Tensor4D, 1, 1, 'valid') }), { x: floats(1, 6, 6, 2) }), { message: /padded average pooling/ });
+});
+
+test('a value larger than any buffer of the device is an error that names it, its size and the way out', (t) => {
+  const graph = trace(({ x }) => ({ y: tf.matMul(tf.exp(x), x, true) }), { x: floats(64, 1024) }), limits = { ...LEAST_LIMITS, largestBuffer: 2 ** 22 };
+  t.notThrows(() => planGraph(graph, limits), '1024 x 1024 floats are exactly 4 MiB');
+  t.throws(() => planGraph(graph, { ...limits, largestBuffer: 2 ** 22 - 4 }), { instanceOf: UserError, message: /^the result of \w+, of shape \[1024, 1024\], takes 4 MiB, and a buffer of this GPU at most 4 MiB: take fewer images/ });
+  t.throws(() => planGraph(graph, { ...limits, replicas: 3 }), { instanceOf: UserError, message: /\[1024, 1024\], takes 12 MiB for 3 seeds as one, .*\(--together 1\)$/ });
+  t.throws(() => planGraph(graph, { ...limits, largestBuffer: 1000 }), { message: /^'x', of shape \[64, 1024\]/ });
 });
 
 test('a named kernel that is planned whole is one kernel: an assignment reads costs that lie in memory, and what follows reads its result', (t) => {
