@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { bytesText } from '../counted.js';
 import { dataFolder } from '../data/official/data-folder.js';
 import type { OnBroken } from '../data/broken-items.js';
 import { paddedObjects } from '../data/padded-batches.js';
@@ -123,9 +124,6 @@ function durationText(seconds: number): string {
   const count = length > 60 ? (seconds / length).toFixed(1) : String(Math.max(1, Math.round(seconds / length)));
   return `${count} ${count === '1' ? unit.slice(0, -1) : unit}`;
 }
-
-/** `3.4 GiB`, `56 MiB`. */
-const bytesText = (bytes: number): string => (bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`);
 
 /** The command line as the record holds it: what determines the run, and where it is. */
 function commandLine({ preset, scale, trainOn, evaluateOn, evaluateImages, from, teacher, microBatch, canvasSides, onBroken, data, set, seed }: PresetOptions): string {

@@ -1,3 +1,4 @@
+import { anyOf, bytesText } from '../../counted.js';
 import { UserError } from '../../errors.js';
 import { elementsOf } from '../graph-builder.js';
 import { newNode, type Graph, type TypedArray, type Value } from '../graph.js';
@@ -97,11 +98,13 @@ function copyPassedOn(graph: Graph): Graph {
   return { ...graph, nodes, outputs };
 }
 
+/** What makes a step smaller, whatever it is that does not suffice for it. */
+export const SMALLER_STEPS = ['fewer images a step (--set batchSize=…)', 'fewer at once (--micro-batch 1 of a preset)', 'fewer seeds as one (--together 1)'] as const;
+
 /** The error for a value that no kernel of the device can bind. */
 function tooLarge(value: Value, graph: Graph, { replicas = 1, largestBuffer = 0 }: PlanLimits, bytes: number): UserError {
   const input = [...graph.inputs].find(([, one]) => one === value)?.[0], what = value.node ? `the result of ${value.node.op}` : input ? `'${input}'` : 'a constant';
-  const mebibytes = (of: number): string => `${Math.ceil(of / 2 ** 20)} MiB`;
-  return new UserError(`${what}, of shape [${value.shape.join(', ')}], takes ${mebibytes(bytes)}${replicas > 1 ? ` for ${replicas} seeds as one` : ''}, and a buffer of this GPU at most ${mebibytes(largestBuffer)}: take fewer images a step (--set batchSize=…), fewer at once (--micro-batch 1 of a preset) or fewer seeds as one (--together 1)`);
+  return new UserError(`${what}, of shape [${value.shape.join(', ')}], takes ${bytesText(bytes)}${replicas > 1 ? ` for ${replicas} seeds as one` : ''}, and a buffer of this GPU at most ${bytesText(largestBuffer)}: take ${anyOf(SMALLER_STEPS)}`);
 }
 
 /**

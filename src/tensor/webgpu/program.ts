@@ -1,8 +1,9 @@
+import { anyOf } from '../../counted.js';
 import { UserError } from '../../errors.js';
 import type { DataType, TypedArray } from '../graph.js';
 import type { GpuDevice } from './adapter.js';
 import type { Placement } from './kernel.js';
-import type { Plan } from './plan.js';
+import { SMALLER_STEPS, type Plan } from './plan.js';
 
 /** Kernels that are timed with one set of queries. */
 const TIMED_AT_ONCE = 1000;
@@ -40,7 +41,7 @@ export class GpuProgram {
     const memory = await device.popErrorScope();
     if (memory) {
       destroyAll(buffers, given);
-      throw new UserError(`the GPU's memory does not suffice for the ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB of a step (${memory.message.split('\n')[0]}): take fewer images a step (--set batchSize=…), fewer at once (--micro-batch 1 of a preset), fewer seeds as one (--together 1) or one process (--processes 1)`);
+      throw new UserError(`the GPU's memory does not suffice for the ${(plan.buffers.reduce((a, b) => a + b, 0) / 2 ** 20).toFixed(0)} MiB of a step (${memory.message.split('\n')[0]}): take ${anyOf([...SMALLER_STEPS, 'one process (--processes 1)'])}`);
     }
     const pipelines = compiledBy(device), programs = new Set<string>();
     const pipelineOf = (code: string): Promise<GPUComputePipeline> => {
