@@ -72,7 +72,7 @@ export async function bundleContents(withCpuEngine: boolean, commit: string | nu
     inBundle(BUNDLE_FILE, Buffer.from(description)),
   ];
   const manifests = filesBelow('data-manifests').map((file) => `data-manifests/${file}`), isWeights = (file: string): boolean => file.endsWith('.safetensors');
-  const data = [...manifests.filter((file) => !isWeights(file)), ...filesBelow('figures/recorded').map((file) => `figures/recorded/${file}`)];
+  const data = [...manifests.filter((file) => !isWeights(file)), ...filesBelow('figures/recorded').filter((file) => !file.startsWith('unfinished/')).map((file) => `figures/recorded/${file}`)]; // no table reads unfinished grids
   const parts: BundlePart[] = [
     { title: `Node ${process.version}`, contents: 'code', files: node },
     { title: 'GPU engine', contents: 'code', files: filesOf('GPU engine') },
